@@ -1,0 +1,81 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/buf.h"
+
+/* An emptied buffer above this is given back: idle edges cost nothing. */
+#define BUF_KEEP	(64 * 1024)
+
+void
+buf_clear(struct buf *b)
+{
+	free(b->mem);
+	memset(b, 0, sizeof(*b));
+}
+
+void *
+buf_reserve(struct buf *b, size_t n)
+{
+	size_t	 cap;
+	uint8_t	*mem;
+
+	if (n <= b->cap - b->off - b->len)
+		return b->mem == NULL ? NULL : b->mem + b->off + b->len;
+	if (b->off != 0) {
+		memmove(b->mem, b->mem + b->off, b->len);
+		b->off = 0;
+		if (n <= b->cap - b->len)
+			return b->mem + b->len;
+	}
+	cap = b->cap < 4096 ? 4096 : b->cap;
+	while (cap - b->len < n)
+		cap *= 2;
+	if ((mem = realloc(b->mem, cap)) == NULL)
+		return NULL;
+	b->mem = mem;
+	b->cap = cap;
+	return b->mem + b->len;
+}
+
+int
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	void *dst;
+
+	if (n == 0)
+		return 0;
+	if ((dst = buf_reserve(b, n)) == NULL)
+		return -1;
+	memcpy(dst, p, n);
+	b->len += n;
+	return 0;
+}
+
+void
+buf_drain(struct buf *b, size_t n)
+{
+	if (n < b->len) {
+		b->off += n;
+		b->len -= n;
+		return;
+	}
+	b->off = b->len = 0;
+	if (b->cap > BUF_KEEP)
+		buf_clear(b);
+}

@@ -1,0 +1,45 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * Frames: a 4-byte big-endian length, then one msgpack array
+ * [type, serial, fields...].  Architecture section 3.
+ */
+
+#ifndef PROTO_FRAME_H
+#define PROTO_FRAME_H
+
+#include "proto/buf.h"
+
+#define FRAME_CHUNK	(256 * 1024)	/* bulk data in one message, at most */
+#define FRAME_MAX	(FRAME_CHUNK + 8192)	/* a frame without its length */
+
+/*
+ * The next whole frame in buf: 1 and a view that is valid until the buf
+ * changes; drain 4 + *len behind it.  0: incomplete.  -1: over FRAME_MAX or
+ * empty, the stream is lost.
+ */
+int	frame_next(const struct buf *, const uint8_t **, size_t *len);
+
+/*
+ * Walk one msgpack value: 0 when it is an array that fills the bytes exactly,
+ * whose counts are possible and whose nesting is at most GUARD_DEPTH; else -1 and *why
+ * (a literal).  msgpack-c trusts array counts, so this comes first.
+ */
+#define GUARD_DEPTH	4
+int	guard_check(const uint8_t *, size_t, const char **why);
+
+#endif
