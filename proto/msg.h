@@ -97,6 +97,7 @@ struct message {
 	uint32_t		 from;		/* FROM_ bits */
 	const struct field	*fields;
 	size_t			 size;		/* of the body */
+	bool			 carries_fd;	/* exactly one descriptor */
 };
 
 struct schema {

@@ -27,7 +27,7 @@ def fail(path, number, text):
 
 
 def parse(path):
-    """-> (protocol name, grows, [(name, id, from, [(type, name, max, each)])])"""
+    """-> (protocol name, grows, [(name, id, from, [(type, name, max, each)], fd)])"""
     protocol, grows, messages, names, ids = None, False, [], set(), set()
     with open(path, encoding='utf-8') as table:
         for number, line in enumerate(table, 1):
@@ -36,13 +36,13 @@ def parse(path):
                 continue
             if words[0] == 'protocol' and len(words) == 3:
                 protocol, grows = words[1], words[2] == 'grows'
-            elif words[0] == 'message' and len(words) == 4:
+            elif words[0] == 'message' and (len(words) == 4 or words[4:] == ['fd']):
                 name, ident = words[1], int(words[2])
                 if name in names or ident in ids:
                     fail(path, number, f'{name} {ident} stands twice')
                 names.add(name)
                 ids.add(ident)
-                messages.append((name, ident, words[3], []))
+                messages.append((name, ident, words[3], [], len(words) == 5))
             elif words[0] in C_TYPE and messages:
                 if len(words) != 2 + NUMBERS_OF[words[0]]:
                     fail(path, number, f'{words[0]} takes {NUMBERS_OF[words[0]]} limits')
@@ -60,10 +60,10 @@ def header(protocol, messages, out):
     print(f'/* Made by proto/msggen.py from {protocol}.def. */\n', file=out)
     print(f'#ifndef {guard}\n#define {guard}\n\n#include "proto/msg.h"\n', file=out)
     print(f'enum {protocol}_type {{', file=out)
-    for name, ident, _, _ in messages:
+    for name, ident, _, _, _ in messages:
         print(f'\t{protocol.upper()}_{name.upper()} = {ident},', file=out)
     print('};\n', file=out)
-    for name, _, _, fields in messages:
+    for name, _, _, fields, _ in messages:
         if not fields:
             continue
         print(f'struct {protocol}_{name} {{', file=out)
@@ -71,7 +71,7 @@ def header(protocol, messages, out):
             print(f'\t{C_TYPE[kind]} {field};', file=out)
         print('};\n', file=out)
     print(f'union {protocol}_any {{', file=out)
-    for name, _, _, fields in messages:
+    for name, _, _, fields, _ in messages:
         if fields:
             print(f'\tstruct {protocol}_{name} {name};', file=out)
     print('};\n', file=out)
@@ -82,7 +82,7 @@ def source(protocol, grows, messages, out):
     print(f'/* Made by proto/msggen.py from {protocol}.def. */\n', file=out)
     print('#include <stddef.h>\n', file=out)
     print(f'#include "{protocol}_msg.h"\n', file=out)
-    for name, _, _, fields in messages:
+    for name, _, _, fields, _ in messages:
         if not fields:
             continue
         print(f'static const struct field {name}_fields[] = {{', file=out)
@@ -91,14 +91,15 @@ def source(protocol, grows, messages, out):
                   f'{protocol}_{name}, {field}), {most}, {each} }},', file=out)
         print('};\n', file=out)
     print(f'static const struct message {protocol}_messages[] = {{', file=out)
-    for name, ident, sender, fields in messages:
+    for name, ident, sender, fields, fd in messages:
         if sender == 'B':
             sender = 'HE'
         mask = ' | '.join(f'FROM_{letter}' for letter in sender)
         ref, size = ('NULL', '0') if not fields else (
             f'{name}_fields', f'sizeof(struct {protocol}_{name})')
-        print(f'\t{{ "{name}", {ident}, {len(fields)}, {mask}, {ref}, {size} }},',
-              file=out)
+        carries = 'true' if fd else 'false'
+        print(f'\t{{ "{name}", {ident}, {len(fields)}, {mask}, {ref}, {size}, '
+              f'{carries} }},', file=out)
     print('};\n', file=out)
     print(f'_Static_assert(sizeof(union {protocol}_any) <= MSG_BODY_MAX, '
           f'"raise MSG_BODY_MAX");\n', file=out)

@@ -90,6 +90,7 @@ enum conf_key {
 	CONF_K_REMOTE_MESSAGE, CONF_K_REMOTE_BUDGET,
 	CONF_K_LLM, CONF_K_LLM_PROVIDER, CONF_K_LLM_URL, CONF_K_LLM_MODEL,
 	CONF_K_LLM_KEY,
+	CONF_K_SKILL_ONLY,
 	CONF_K_SKILL, CONF_K_SKILL_LISTEN, CONF_K_SKILL_TOKEN,
 	CONF_K_SKILL_POLICY, CONF_K_SKILL_API_URL, CONF_K_SKILL_TIMEOUT,
 	CONF_K_SKILL_MEMORY, CONF_K_SKILL_PROCESSES,
@@ -208,7 +209,8 @@ struct conf {
 	char			*dotenv;	/* NULL: none was read */
 	bool			 embedded;	/* no file at all */
 	bool			 is_root;
-	bool			 skill_only;	/* nothing but the skill runner */
+	bool			 skill_only;	/* nothing but the skill runner:
+						 * listens is empty */
 
 	struct conf_listens	 listens;
 	char			*public_url;	/* ws:// or wss://, no final / */
