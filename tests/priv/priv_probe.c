@@ -21,6 +21,7 @@
  * every attempt has to work, else a refusal elsewhere would prove nothing.
  *
  * priv_probe [-d]: TAP.  As root all rows; -d drops to nobody first.
+ * priv_probe -t: the table, tab-separated, for live.py.
  */
 
 #include <sys/prctl.h>
@@ -413,6 +414,26 @@ table_check(void)
 	    policy_by_name("nosuch") == ROLE_MAX), "no row outside the table");
 }
 
+/* name, binary, user, root (enum), rights, nofile */
+static void
+table_print(void)
+{
+	const struct policy	*p;
+	char			 rights[128];
+	int			 i;
+
+	for (i = 0; i < ROLE_MAX; i++) {
+		p = policy_get((enum role)i);
+		policy_rights(p->rights, rights, sizeof(rights));
+		printf("%s\t%s\t%s\t%s\t%s\t%lu\n", p->name,
+		    p->binary != NULL ? p->binary : "-",
+		    p->user != NULL ? p->user : "-",
+		    p->root == POLICY_ROOT_HOST ? "host" :
+		    p->root == POLICY_ROOT_EMPTY ? "empty" : "state",
+		    rights, p->nofile);
+	}
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -420,6 +441,10 @@ main(int argc, char *argv[])
 	char		 cmd[128];
 	int		 i;
 
+	if (argc > 1 && strcmp(argv[1], "-t") == 0) {
+		table_print();
+		return 0;
+	}
 	if (argc > 1 && strcmp(argv[1], "-d") == 0 && geteuid() == 0 &&
 	    (setgroups(0, NULL) == -1 || setresgid(65534, 65534, 65534) == -1 ||
 	    setresuid(65534, 65534, 65534) == -1))
