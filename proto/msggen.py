@@ -91,7 +91,7 @@ def source(protocol, grows, messages, out):
                   f'{protocol}_{name}, {field}), {most}, {each} }},', file=out)
         print('};\n', file=out)
     print(f'static const struct message {protocol}_messages[] = {{', file=out)
-    for name, ident, sender, fields, fd in messages:
+    for name, ident, sender, fields, fd in sorted(messages, key=lambda m: m[1]):
         if sender == 'B':
             sender = 'HE'
         mask = ' | '.join(f'FROM_{letter}' for letter in sender)
