@@ -26,7 +26,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -105,33 +104,6 @@ weaker(struct entry *e, const char *what, int error)
 		return fail(e, "%s", what);
 	e->r->degraded = 1;
 	said(e, "(%s: %s)", what, strerror(error));
-	return 0;
-}
-
-int
-priv_user(const struct policy *p, enum priv_mode mode, uid_t *uid, gid_t *gid,
-    int *fallback)
-{
-	struct passwd	*pw;
-
-	*fallback = 0;
-	if (p->user == NULL) {
-		errno = EINVAL;
-		return -1;
-	}
-	errno = 0;
-	pw = getpwnam(p->user);
-	if (pw == NULL && mode == PRIV_PREFER) {
-		*fallback = 1;
-		pw = getpwnam("nobody");
-	}
-	/* A user of ours with root's ids is a trap, not a user. */
-	if (pw == NULL || pw->pw_uid == 0 || pw->pw_gid == 0) {
-		errno = pw == NULL ? ENOENT : EPERM;
-		return -1;
-	}
-	*uid = pw->pw_uid;
-	*gid = pw->pw_gid;
 	return 0;
 }
 
