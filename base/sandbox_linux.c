@@ -57,7 +57,9 @@ static int	 ll_ruleset(const struct policy *, int);
 static int	 ll_allow(int, const char *, unsigned int, int);
 static uint64_t	 ll_rights(unsigned int);
 static int	 deny(scmp_filter_ctx, const char *, int *);
-static int	 deny_names(scmp_filter_ctx, const char *const *, int *);
+static int	 deny_as(scmp_filter_ctx, const char *, uint16_t, int *);
+static int	 deny_names(scmp_filter_ctx, const char *const *, uint16_t,
+		    int *);
 static int	 deny_if(scmp_filter_ctx, const char *, struct scmp_arg_cmp,
 		    int *);
 static int	 deny_kill(scmp_filter_ctx, const struct policy *, int *);
@@ -119,7 +121,7 @@ static const char *const files_open[] = {
 
 /* Landlock covers some of these, and not the attributes. */
 static const char *const files_change[] = {
-	"creat", "mkdir", "mkdirat", "mknod", "mknodat", "symlink",
+	"mkdir", "mkdirat", "mknod", "mknodat", "symlink",
 	"symlinkat", "link", "linkat", "rename", "renameat", "renameat2",
 	"unlink", "unlinkat", "rmdir", "truncate", "truncate64", "chmod",
 	"fchmodat", "fchmodat2", "chown", "chown32", "lchown", "lchown32",
@@ -287,26 +289,33 @@ sandbox_landlock(const struct policy *p, const struct priv_opts *o,
 
 /* The three ways to a rule; each counts what it added. */
 static int
-deny(scmp_filter_ctx ctx, const char *name, int *n)
+deny_as(scmp_filter_ctx ctx, const char *name, uint16_t error, int *n)
 {
 	int	 nr, rv;
 
 	nr = seccomp_syscall_resolve_name(name);
 	if (nr == __NR_SCMP_ERROR || nr < 0)
 		return 0;	/* not on this architecture */
-	rv = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), nr, 0);
+	rv = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(error), nr, 0);
 	if (rv == 0)
 		(*n)++;
 	return rv;
 }
 
 static int
-deny_names(scmp_filter_ctx ctx, const char *const *names, int *n)
+deny(scmp_filter_ctx ctx, const char *name, int *n)
+{
+	return deny_as(ctx, name, EPERM, n);
+}
+
+static int
+deny_names(scmp_filter_ctx ctx, const char *const *names, uint16_t error,
+    int *n)
 {
 	int	 rv;
 
 	for (; *names != NULL; names++)
-		if ((rv = deny(ctx, *names, n)) != 0)
+		if ((rv = deny_as(ctx, *names, error, n)) != 0)
 			return rv;
 	return 0;
 }
@@ -353,16 +362,11 @@ deny_process(scmp_filter_ctx ctx, const struct policy *p, int *n)
 	    CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER,
 	    CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWTIME };
 	size_t				 i;
-	int				 rv = 0, nr;
+	int				 rv = 0;
 
 	/* Its flags are in memory; ENOSYS sends libc back to clone. */
-	nr = seccomp_syscall_resolve_name("clone3");
-	if (nr >= 0) {
-		rv = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), nr, 0);
-		if (rv != 0)
-			return rv;
-		(*n)++;
-	}
+	if ((rv = deny_as(ctx, "clone3", ENOSYS, n)) != 0)
+		return rv;
 	if (!(p->rights & MAY_EXEC))
 		if ((rv = deny(ctx, "execve", n)) != 0 ||
 		    (rv = deny(ctx, "execveat", n)) != 0)
@@ -430,7 +434,9 @@ deny_socket(scmp_filter_ctx ctx, const struct policy *p, int *n)
 
 /*
  * Stands beside chroot and Landlock, and in their place where neither works.
- * A row with a root of its own and no file right opens nothing at all.
+ * A row without a file right opens nothing at all, and is told what its
+ * empty root would say: libraries take a missing file calmly (OpenSSL and its
+ * configuration), and a forbidden one for a failure.
  */
 static int
 deny_files(scmp_filter_ctx ctx, const struct policy *p, int *n)
@@ -438,10 +444,10 @@ deny_files(scmp_filter_ctx ctx, const struct policy *p, int *n)
 	int	 rv;
 
 	if (!(p->rights & (MAY_READ | MAY_WRITE)) &&
-	    (rv = deny_names(ctx, files_open, n)) != 0)
+	    (rv = deny_names(ctx, files_open, ENOENT, n)) != 0)
 		return rv;
 	if (!(p->rights & MAY_WRITE))
-		return deny_names(ctx, files_change, n);
+		return deny_names(ctx, files_change, EPERM, n);
 	return 0;
 }
 
@@ -511,7 +517,7 @@ sandbox_seccomp(const struct policy *p)
 	if (rv == 0)
 		(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (rv == 0)
-		rv = deny_names(ctx, never, &n);
+		rv = deny_names(ctx, never, EPERM, &n);
 	for (i = 0; i < sizeof(classes) / sizeof(classes[0]) && rv == 0; i++)
 		rv = classes[i](ctx, p, &n);
 	if (rv == 0)
