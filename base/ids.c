@@ -15,16 +15,10 @@
  */
 
 /*
- * Names and tokens.  Runs in: front, control, ledger, remote, parent.
- * Input is hostile.  Whoever calls token_* links libcrypto, and has called
- * token_hash once before entering an empty root: OpenSSL reads its files then.
+ * Names.  Runs in: front, control, ledger, remote, parent.  Input is hostile.
  */
 
-#include <sys/random.h>
-
 #include <string.h>
-
-#include <openssl/sha.h>
 
 #include "base/ids.h"
 
@@ -77,36 +71,4 @@ id_session_ok(struct slice s)
 		if (p[i] < 0x20 || p[i] == 0x7f)
 			return false;
 	return true;
-}
-
-bool
-token_make(char text[TOKEN_LEN + 1])
-{
-	static const char	 digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "abcdefghijklmnopqrstuvwxyz0123456789-_";
-	unsigned char		 raw[33];	/* one zero byte to pad */
-	size_t			 i, bit;
-	unsigned int		 two;
-
-	if (getrandom(raw, 32, 0) != 32)
-		return false;
-	raw[32] = 0;
-	for (i = 0; i < TOKEN_LEN; i++) {
-		bit = i * 6;
-		two = (unsigned int)raw[bit / 8] << 8;
-		if (bit / 8 + 1 < sizeof(raw))
-			two |= raw[bit / 8 + 1];
-		text[i] = digits[two >> (10 - bit % 8) & 0x3f];
-	}
-	text[TOKEN_LEN] = '\0';
-	explicit_bzero(raw, sizeof(raw));
-	return true;
-}
-
-bool
-token_hash(uint8_t hash[TOKEN_HASH], struct slice text)
-{
-	if (text.len == 0)
-		return false;
-	return SHA256(text.p, text.len, hash) != NULL;
 }

@@ -15,8 +15,8 @@
  */
 
 /*
- * What names users, runners and tokens: the rules of http-api.md, and how a
- * token is made and hashed.  Runs in: front, control, ledger, remote, parent.
+ * What names users, runners and sessions: the rules of http-api.md.
+ * Runs in: front, control, ledger, remote, parent.
  */
 
 #ifndef BASE_IDS_H
@@ -35,25 +35,11 @@
 #define RUNNER_DOCKER	"__docker__"	/* the built-in sandbox */
 #define RUNNER_GLOBAL	"default"	/* who came with the global token */
 
-enum token_kind {
-	TOKEN_UNKNOWN = 0,
-	TOKEN_SERVICE = 1,	/* acts for every user */
-	TOKEN_USER = 2		/* acts for one */
-};
-
-#define TOKEN_LEN	43	/* 32 random bytes, base64url, no padding */
-#define TOKEN_HASH	32
-
 /* ^[A-Za-z0-9][A-Za-z0-9_.@:-]{0,127}$ */
 bool	 id_user_ok(struct slice);
 /* ^[A-Za-z0-9_.-]{1,64}$, and neither __docker__ nor active, "." or "..". */
 bool	 id_runner_ok(struct slice);
 /* 1 to 256 bytes of UTF-8 without control characters. */
 bool	 id_session_ok(struct slice);
-
-/* A new token with NUL; false when there is no randomness. */
-bool	 token_make(char [TOKEN_LEN + 1]);
-/* SHA-256 of its text; false for an empty one. */
-bool	 token_hash(uint8_t [TOKEN_HASH], struct slice);
 
 #endif

@@ -1,0 +1,241 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <netinet/in.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/chan.h"
+#include "base/log.h"
+#include "proto/ctl_msg.h"
+#include "supervisor/conf.h"
+#include "supervisor/front/listener.h"
+#include "supervisor/listen.h"
+
+#define BACKLOG		1024
+
+struct listener {
+	TAILQ_ENTRY(listener)	 entry;
+	enum role		 role;
+	uint32_t		 flags;		/* enum listener_flags */
+	char			 name[128];
+	int			 fd;
+};
+
+static TAILQ_HEAD(, listener)	 listeners =
+				    TAILQ_HEAD_INITIALIZER(listeners);
+static char			 control_path[128];
+
+static const struct {
+	unsigned int	conf;
+	uint32_t	flag;
+} flag_map[] = {
+	{ CONF_LISTEN_API, LISTENER_API },
+	{ CONF_LISTEN_WS, LISTENER_WS },
+	{ CONF_LISTEN_METRICS, LISTENER_METRICS },
+};
+
+static bool
+listener_add(enum role role, uint32_t flags, const char *name, int fd)
+{
+	struct listener *l;
+
+	if ((l = calloc(1, sizeof(*l))) == NULL) {
+		close(fd);
+		return false;
+	}
+	l->role = role;
+	l->flags = flags;
+	l->fd = fd;
+	snprintf(l->name, sizeof(l->name), "%s", name);
+	TAILQ_INSERT_TAIL(&listeners, l, entry);
+	return true;
+}
+
+static bool
+tcp_open(const struct conf_listen *cl)
+{
+	char		name[128];
+	uint32_t	flags = 0;
+	size_t		i;
+	int		fd, on = 1;
+
+	snprintf(name, sizeof(name), "%s port %u", cl->host, cl->port);
+	if (cl->flags & CONF_LISTEN_TLS) {
+		log_errorx("listen on %s: TLS is not built into this version",
+		    name);
+		return false;
+	}
+	for (i = 0; i < sizeof(flag_map) / sizeof(flag_map[0]); i++)
+		if (cl->flags & flag_map[i].conf)
+			flags |= flag_map[i].flag;
+	fd = socket(cl->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK |
+	    SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		goto fail;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (cl->flags & CONF_LISTEN_SHARED)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (cl->ss.ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (bind(fd, (const struct sockaddr *)&cl->ss, cl->sslen) == -1 ||
+	    listen(fd, BACKLOG) == -1)
+		goto fail;
+	log_info("listening on %s%s", name, flags & LISTENER_API ? "" :
+	    ", runners only");
+	return listener_add(ROLE_FRONT, flags, name, fd);
+fail:
+	log_error("listen on %s", name);
+	if (fd != -1)
+		close(fd);
+	return false;
+}
+
+/* A socket that still answers belongs to a supervisor that still runs. */
+static bool
+control_clear(const struct sockaddr_un *sun)
+{
+	struct stat	st;
+	int		fd;
+
+	if (lstat(sun->sun_path, &st) == -1)
+		return errno == ENOENT;
+	if (!S_ISSOCK(st.st_mode)) {
+		errno = EEXIST;
+		return false;
+	}
+	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
+		return false;
+	if (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0) {
+		close(fd);
+		errno = EADDRINUSE;
+		return false;
+	}
+	close(fd);
+	return unlink(sun->sun_path) == 0;
+}
+
+/* 0660 and the group; without one, or as no root, the owner's alone. */
+static bool
+control_own(const struct conf *conf, const char *path)
+{
+	struct group *gr;
+
+	if (chmod(path, 0600) == -1)
+		return false;
+	if (conf->control_group == NULL || geteuid() != 0)
+		return true;
+	if ((gr = getgrnam(conf->control_group)) == NULL) {
+		log_errorx("control socket: no group %s", conf->control_group);
+		errno = ENOENT;
+		return false;
+	}
+	return chown(path, 0, gr->gr_gid) == 0 && chmod(path, 0660) == 0;
+}
+
+static bool
+control_open(const struct conf *conf)
+{
+	struct sockaddr_un	sun = { .sun_family = AF_UNIX };
+	mode_t			old;
+	int			fd, rc;
+
+	if (snprintf(sun.sun_path, sizeof(sun.sun_path), "%s",
+	    conf->control_path) >= (int)sizeof(sun.sun_path)) {
+		log_errorx("control socket %s: the path is too long",
+		    conf->control_path);
+		return false;
+	}
+	if (!control_clear(&sun) || (fd = socket(AF_UNIX, SOCK_STREAM |
+	    SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) == -1) {
+		log_error("control socket %s", sun.sun_path);
+		return false;
+	}
+	old = umask(0177);
+	rc = bind(fd, (const struct sockaddr *)&sun, sizeof(sun));
+	umask(old);
+	if (rc == -1 || !control_own(conf, sun.sun_path) ||
+	    listen(fd, BACKLOG) == -1) {
+		log_error("control socket %s", sun.sun_path);
+		close(fd);
+		return false;
+	}
+	snprintf(control_path, sizeof(control_path), "%s", sun.sun_path);
+	return listener_add(ROLE_CONTROL, LISTENER_API | LISTENER_UNIX,
+	    sun.sun_path, fd);
+}
+
+bool
+listen_open(const struct conf *conf)
+{
+	const struct conf_listen *cl;
+
+	TAILQ_FOREACH(cl, &conf->listens, entry)
+		if (!tcp_open(cl))
+			return false;
+	return control_open(conf);
+}
+
+void
+listen_hand_out(enum role role, struct chan *c)
+{
+	struct ctl_listener	 msg;
+	struct listener		*l;
+	int			 fd;
+
+	TAILQ_FOREACH(l, &listeners, entry) {
+		if (l->role != role)
+			continue;
+		if ((fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0)) == -1) {
+			log_warn("listener %s", l->name);
+			continue;
+		}
+		msg.flags = l->flags;
+		msg.name = slice_str(l->name);
+		chan_send_fd(c, CTL_LISTENER, 0, &msg, fd);
+	}
+}
+
+bool
+listen_differs(const struct conf *a, const struct conf *b)
+{
+	const struct conf_listen *la, *lb = TAILQ_FIRST(&b->listens);
+
+	TAILQ_FOREACH(la, &a->listens, entry) {
+		if (lb == NULL || la->port != lb->port ||
+		    la->flags != lb->flags || strcmp(la->host, lb->host) != 0)
+			return true;
+		lb = TAILQ_NEXT(lb, entry);
+	}
+	return lb != NULL || strcmp(a->control_path, b->control_path) != 0;
+}
+
+void
+listen_close(void)
+{
+	if (control_path[0] != '\0')
+		unlink(control_path);
+}

@@ -1,0 +1,331 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * xbot-supervisor: the parent.  Reads the configuration, binds sockets, starts
+ * the processes and keeps them running; parses no stranger's byte.
+ */
+
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/log.h"
+#include "base/policy.h"
+#include "base/priv.h"
+#include "supervisor/conf.h"
+#include "supervisor/executors.h"
+#include "supervisor/listen.h"
+#include "supervisor/logger.h"
+#include "supervisor/proc.h"
+#include "supervisor/reload.h"
+
+#define MACROS_MAX	64
+
+struct options {
+	const char	*file;
+	const char	*envfile;
+	const char	*macros[MACROS_MAX];
+	size_t		 nmacros;
+	bool		 check;		/* -n */
+	bool		 verbose;	/* -v */
+	bool		 foreground;	/* -d */
+};
+
+static struct event_base *base;
+
+static void
+usage(void)
+{
+	fprintf(stderr, "usage: xbot-supervisor [-dnvV] [-D macro=value] "
+	    "[-E env-file] [-f file]\n");
+	exit(2);
+}
+
+static void
+options_parse(struct options *o, int argc, char *argv[])
+{
+	int ch;
+
+	while ((ch = getopt(argc, argv, "dD:E:f:nvV")) != -1)
+		switch (ch) {
+		case 'd':
+			o->foreground = true;
+			break;
+		case 'D':
+			if (strchr(optarg, '=') == NULL ||
+			    o->nmacros == MACROS_MAX)
+				usage();
+			o->macros[o->nmacros++] = optarg;
+			break;
+		case 'E':
+			o->envfile = optarg;
+			break;
+		case 'f':
+			o->file = optarg;
+			break;
+		case 'n':
+			o->check = true;
+			break;
+		case 'v':
+			o->verbose = true;
+			break;
+		case 'V':
+			printf("xbot-supervisor %s\n", XBOT_VERSION);
+			exit(0);
+		default:
+			usage();
+		}
+	if (optind != argc)
+		usage();
+}
+
+/* Before there is a log: like a compiler. */
+static void
+report_early(void *arg, enum conf_severity severity, const char *text)
+{
+	fprintf(stderr, "%s%s\n", severity == CONF_WARNING ? "warning: " : "",
+	    text);
+}
+
+/* Also what this version was told to do and cannot yet. */
+static bool
+conf_usable(const struct conf *conf)
+{
+	if (conf->skill_only) {
+		log_errorx("the skill runner is not built into this version");
+		return false;
+	}
+	if (conf->have_docker)
+		log_warnx("sandbox mode docker is not built into this "
+		    "version: what routes there is answered EOFFLINE");
+	if (conf->llm.enabled || conf->skill.enabled)
+		log_warnx("llm and skill are not built into this version");
+	return true;
+}
+
+/* Descriptors of a process must be what we passed, not what we inherited. */
+static void
+descriptors_clean(void)
+{
+	int fd;
+
+	while ((fd = open("/dev/null", O_RDWR)) != -1 && fd <= STDERR_FILENO)
+		continue;
+	close(fd);
+	closefrom(STDERR_FILENO + 1);
+}
+
+/* As root the state is ledger's; its parent directories are root's. */
+static bool
+state_make(const struct conf *conf)
+{
+	char	 part[PATH_MAX], *p;
+	uid_t	 uid;
+	gid_t	 gid;
+	int	 fallback, fd;
+
+	snprintf(part, sizeof(part), "%s", conf->state);
+	for (p = part + 1; (p = strchr(p, '/')) != NULL; *p++ = '/') {
+		*p = '\0';
+		if (mkdir(part, 0755) == -1 && errno != EEXIST)
+			return false;
+	}
+	if (mkdir(part, 0700) == -1 && errno != EEXIST)
+		return false;
+	if (conf->is_root) {
+		if (priv_user(policy_get(ROLE_LEDGER), conf->require ?
+		    PRIV_REQUIRE : PRIV_PREFER, &uid, &gid, &fallback) == -1)
+			return false;
+		if ((fd = open(part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+		    O_CLOEXEC)) == -1)
+			return false;
+		if (fchown(fd, uid, gid) == -1) {
+			close(fd);
+			return false;
+		}
+		close(fd);
+	}
+	return true;
+}
+
+/* Two supervisors on one state would hand out each slot twice. */
+static bool
+state_lock(const struct conf *conf)
+{
+	int fd;
+
+	/* Kept open, and the lock with it, until we exit. */
+	if ((fd = open(conf->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return false;
+	if (flock(fd, LOCK_EX | LOCK_NB) == -1) {
+		log_errorx("state directory %s: another supervisor runs here",
+		    conf->state);
+		return false;
+	}
+	return true;
+}
+
+static void
+on_chld(evutil_socket_t sig, short what, void *arg)
+{
+	pid_t	pid;
+	int	status;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (!proc_exited(pid, status))
+			executors_exited(pid, status);
+}
+
+static void
+all_stopped(void)
+{
+	executors_kill();
+	event_base_loopexit(base, NULL);
+}
+
+void
+supervisor_stop(void)
+{
+	log_info("stopping");
+	proc_stop_all(all_stopped);
+}
+
+static void
+on_term(evutil_socket_t sig, short what, void *arg)
+{
+	supervisor_stop();
+}
+
+static void
+on_hup(evutil_socket_t sig, short what, void *arg)
+{
+	reload();
+}
+
+static void
+on_usr1(evutil_socket_t sig, short what, void *arg)
+{
+	logger_reopen();
+}
+
+static bool
+signals_init(void)
+{
+	static const struct {
+		int			signal;
+		event_callback_fn	handler;
+	} rows[] = {
+		{ SIGCHLD, on_chld }, { SIGTERM, on_term },
+		{ SIGINT, on_term }, { SIGHUP, on_hup }, { SIGUSR1, on_usr1 },
+	};
+	struct event	*ev;
+	size_t		 i;
+
+	signal(SIGPIPE, SIG_IGN);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		ev = evsignal_new(base, rows[i].signal, rows[i].handler,
+		    NULL);
+		if (ev == NULL || event_add(ev, NULL) == -1)
+			return false;
+	}
+	return true;
+}
+
+static bool
+start(struct conf *conf)
+{
+	if (!conf_usable(conf))
+		return false;
+	if (!conf->is_root && conf->require) {
+		log_errorx("sandbox require: not started as root");
+		return false;
+	}
+	if (!conf->is_root)
+		log_warnx("not root: every process and every command runs as "
+		    "uid %u", getuid());
+	if (!state_make(conf)) {
+		log_error("state directory %s", conf->state);
+		return false;
+	}
+	if (!state_lock(conf) || !listen_open(conf))
+		return false;
+	if (!logger_audit_open(conf->audit)) {
+		log_error("audit log %s", conf->audit);
+		return false;
+	}
+	if (!executors_init(conf) || !proc_init(base) || !signals_init())
+		return false;
+	proc_configure(conf);
+	return true;
+}
+
+int
+main(int argc, char *argv[])
+{
+	extern char	**environ;
+	struct options	  o = { 0 };
+	struct conf_opts  co = { 0 };
+	struct conf	 *conf;
+
+	options_parse(&o, argc, argv);
+	descriptors_clean();
+	co.macros = o.macros;
+	co.nmacros = o.nmacros;
+	co.envfile = o.envfile;
+	co.environ = environ;
+	co.is_root = geteuid() == 0;
+	co.report = report_early;
+	if ((conf = conf_load(o.file, &co)) == NULL)
+		return 1;
+	if (o.check) {
+		if (o.verbose) {
+			conf_print(conf, stdout);
+			policy_print(stdout);
+		} else
+			fprintf(stderr, "configuration OK\n");
+		conf_free(conf);
+		return 0;
+	}
+	if (!o.foreground && daemon(0, 0) == -1) {
+		perror("xbot-supervisor: daemon");
+		return 1;
+	}
+	logger_init(o.foreground, o.verbose ? LOG_LEVEL_DEBUG :
+	    reload_log_level(conf));
+	reload_init(o.file, &co);
+	reload_set_conf(conf);
+	if ((base = event_base_new()) == NULL || !start(conf)) {
+		listen_close();
+		return 1;
+	}
+	event_base_dispatch(base);
+	listen_close();
+	log_info("stopped");
+	return 0;
+}

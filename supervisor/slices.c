@@ -1,0 +1,128 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+#include "base/chan.h"
+#include "proto/ctl_msg.h"
+#include "supervisor/conf.h"
+#include "supervisor/executors.h"
+#include "supervisor/slices.h"
+
+static struct slice
+text(const char *s)
+{
+	return s == NULL ? (struct slice){ "", 0 } : slice_str(s);
+}
+
+static void
+slice_front(const struct conf *conf, struct chan *c)
+{
+	struct ctl_conf_front f = {
+		.json_max = conf->limit_json,
+		.header_max = conf->limit_header,
+		.output_max = conf->limit_output,
+		.file_max = conf->limit_file,
+		.user_exec = conf->user_exec,
+		.user_task = conf->user_task,
+		.user_pty = conf->user_pty,
+		.user_rate = conf->user_rate,
+		.host = conf->have_host,
+		.docker = conf->have_docker,
+		.remote = conf->have_remote,
+		.web_server_runner = conf->web_user,
+		.public_url = text(conf->public_url),
+		.docker_image = text(conf->docker.image),
+		.admin_group = text(conf->control_group),
+		.audit = conf->audit != NULL,
+	};
+
+	chan_send(c, CTL_CONF_FRONT, 0, &f);
+}
+
+static void
+slice_ledger(const struct conf *conf, struct chan *c)
+{
+	struct ctl_conf_ledger l = {
+		.dir = text(conf->state),
+		.api_token = text(conf->api_token.value),
+		.runner_token = text(conf->auth_token.value),
+		.docker = conf->have_docker,
+		.slots = executors_slots(conf),
+	};
+
+	chan_send(c, CTL_CONF_LEDGER, 0, &l);
+}
+
+static void
+slice_session(const struct conf *conf, struct chan *c)
+{
+	struct ctl_conf_session s = { .slots = executors_slots(conf) > 0 };
+
+	chan_send(c, CTL_CONF_SESSION, 0, &s);
+}
+
+static void
+slice_remote(const struct conf *conf, struct chan *c)
+{
+	struct ctl_conf_remote r = {
+		.message_limit = conf->rem.message,
+		.assembly_budget = conf->rem.budget,
+		.skills = text(conf->rem.skills),
+		.agents = text(conf->rem.agents),
+	};
+
+	chan_send(c, CTL_CONF_REMOTE, 0, &r);
+}
+
+static bool
+want_api(const struct conf *conf)
+{
+	return !conf->skill_only;
+}
+
+static bool
+want_host(const struct conf *conf)
+{
+	return want_api(conf) && conf->have_host;
+}
+
+static bool
+want_remote(const struct conf *conf)
+{
+	return want_api(conf) && conf->have_remote;
+}
+
+static const struct {
+	bool	(*wanted)(const struct conf *);
+	void	(*send)(const struct conf *, struct chan *);
+} rows[ROLE_MAX] = {
+	[ROLE_FRONT] = { want_api, slice_front },
+	[ROLE_CONTROL] = { want_api, slice_front },
+	[ROLE_LEDGER] = { want_api, slice_ledger },
+	[ROLE_NONE] = { want_host, slice_session },
+	[ROLE_REMOTE] = { want_remote, slice_remote },
+};
+
+bool
+slices_wants(const struct conf *conf, enum role role)
+{
+	return rows[role].wanted != NULL && rows[role].wanted(conf);
+}
+
+void
+slices_send(const struct conf *conf, enum role role, struct chan *c)
+{
+	rows[role].send(conf, c);
+}
