@@ -183,7 +183,10 @@ conf_load(const char *path, const struct conf_opts *opts)
 	else
 		parse_file(&ctx, conf->path);
 	env_apply(&ctx);
-	conf_defaults(&ctx);
+	conf_tokens_read(&ctx);
+	/* what follows from a wrong file would only confuse */
+	if (ctx.errors == 0)
+		conf_defaults(&ctx);
 
 	free(ctx.ws_from.name);
 	if (ctx.errors > 0) {
@@ -228,7 +231,6 @@ conf_defaults(struct conf_ctx *ctx)
 		conf_cap_drop(ctx, "AUDIT_WRITE",
 		    &conf->from[CONF_K_DOCKER_CAPS]);
 	}
-	conf_tokens_read(ctx);
 	conf_llm_finish(ctx);
 	conf_skill_finish(ctx);
 	conf_listens_finish(ctx);
@@ -297,8 +299,10 @@ conf_sandbox(struct conf_ctx *ctx)
 	if (conf->from[CONF_K_SKILL_ONLY].origin == CONF_FROM_DEFAULT)
 		conf->skill_only = conf->embedded && !ctx->env_server &&
 		    conf->skill.token.value != NULL;
-	if (conf->skill_only)
+	if (conf->skill_only) {
+		conf->remote = conf->host = false;
 		return;
+	}
 	conf->have_docker = conf->mode == CONF_MODE_DOCKER;
 	conf->have_remote = conf->mode == CONF_MODE_REMOTE || conf->remote;
 	conf->have_host = conf->host;
@@ -371,11 +375,26 @@ conf_skill_finish(struct conf_ctx *ctx)
 	/* the length is the caller's contract, not ours to soften */
 	if (skill->token.value != NULL && skill->token.len < 64 &&
 	    !skill->developer)
-		conf_fault(ctx, CONF_ERROR, from,
-		    "is too short (at least 64 characters)");
+		conf_short_token(ctx, from);
 	if (skill->listen == NULL)
 		skill->listen = conf_listen_new(ctx, "0.0.0.0", "80",
 		    &conf->from[CONF_K_SKILL_LISTEN]);
+}
+
+/* The variable's own message is what its users know. */
+void
+conf_short_token(struct conf_ctx *ctx, const struct conf_from *from)
+{
+	static const char	text[] = "is too short (at least 64 characters)";
+
+	if (from->origin == CONF_FROM_ENV)
+		conf_report(ctx, CONF_ERROR, "environment", 0, "%s %s",
+		    from->name, text);
+	else if (from->origin == CONF_FROM_DOTENV)
+		conf_report(ctx, CONF_ERROR, ctx->conf->dotenv, from->line,
+		    "%s %s", from->name, text);
+	else
+		conf_fault(ctx, CONF_ERROR, from, "skill token %s", text);
 }
 
 /* After the environment, which may have replaced a file nobody needs then. */

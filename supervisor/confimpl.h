@@ -86,6 +86,7 @@ int	 conf_from_set(struct conf_from *, enum conf_origin, const char *, int);
 int	 conf_claim(struct conf_ctx *, enum conf_key, const struct conf_from *);
 int	 conf_set(struct conf_ctx *, enum conf_key, const char *,
 	    const struct conf_from *);
+void	 conf_short_token(struct conf_ctx *, const struct conf_from *);
 
 /* confpart.c */
 char	*conf_slurp(struct conf_ctx *, const char *, const char *, bool,

@@ -162,13 +162,15 @@ conf_secret_read(struct conf_ctx *ctx, struct conf_secret *s,
     enum conf_key key)
 {
 	struct conf_from	*from = &ctx->conf->from[key];
-	const char		*name = conf_rows[key].name;
+	const struct conf_row	*row = &conf_rows[key];
 	struct stat		 st;
 	char			 label[600];
 
 	if (s->file == NULL)
 		return;
-	snprintf(label, sizeof(label), "%s file \"%.500s\": ", name, s->file);
+	snprintf(label, sizeof(label), "%s%s%s file \"%.500s\": ",
+	    row->block != NULL ? row->block : "",
+	    row->block != NULL ? " " : "", row->name, s->file);
 	if (stat(s->file, &st) == 0 && S_ISREG(st.st_mode) &&
 	    (st.st_mode & S_IRWXO) != 0) {
 		conf_fault(ctx, CONF_ERROR, from,

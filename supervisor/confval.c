@@ -246,6 +246,8 @@ number_format(enum conf_type type, uint64_t v, char *buf, size_t len)
 	if (type == CONF_T_CPUS && v % 1000 != 0) {
 		snprintf(buf, len, "%llu.%03llu",
 		    (unsigned long long)v / 1000, (unsigned long long)v % 1000);
+		while (buf[strlen(buf) - 1] == '0')
+			buf[strlen(buf) - 1] = '\0';
 		return;
 	}
 	if (type == CONF_T_CPUS)

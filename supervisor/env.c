@@ -296,8 +296,7 @@ on_skill_token(struct conf_ctx *ctx, const char *value,
     const struct conf_from *from)
 {
 	if (*value == '\0')
-		conf_fault(ctx, CONF_ERROR, from,
-		    "is too short (at least 64 characters)");
+		conf_short_token(ctx, from);
 	else
 		conf_secret_set(ctx, &ctx->conf->skill.token,
 		    CONF_K_SKILL_TOKEN, value, from);

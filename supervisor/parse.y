@@ -77,6 +77,7 @@ static struct parser {
 	unsigned int		 depth;
 	unsigned int		 base;		/* ctx->errors at the start */
 	bool			 told;		/* the lexer reported it */
+	bool			 full;		/* too deep or too large */
 	struct token		 tok;		/* the last one */
 	const char		*block;
 	struct token		 block_at;
@@ -140,7 +141,11 @@ grammar		: %empty
 		;
 
 /* The newline belongs to it: what follows comes out of the new file. */
-include		: INCLUDE STRING '\n'	{ TRY(include(&$2)); }
+include		: INCLUDE STRING '\n'	{
+			TRY(include(&$2));
+			if (p.full)
+				YYABORT;
+		}
 		;
 
 phrase		: STRING		{ if (unknown(&$1)) YYERROR; }
@@ -769,6 +774,7 @@ source_open(const char *path, const char *label, const struct conf_from *from)
 		    "%sall files together are larger than %zu bytes", label,
 		    TOTAL_BYTES);
 		free(text);
+		p.full = true;
 		return (-1);
 	}
 	if (name == NULL || !source_push(name, text, len, false)) {
@@ -789,6 +795,7 @@ include(const struct token *t)
 	if (p.depth >= INCLUDE_DEPTH) {
 		fault(t, "include \"%s\": more than %d files deep", t->s,
 		    INCLUDE_DEPTH);
+		p.full = true;		/* a loop would say it again */
 		return (-1);
 	}
 	if (*t->s == '/' || slash == NULL)
