@@ -56,6 +56,7 @@ enum ws_code {
 /* ws_new() flags */
 #define WS_CLIENT	0x1	/* we mask, the peer must not */
 #define WS_UTF8		0x2	/* text must be UTF-8, else 1007 */
+#define WS_RAW		0x4	/* bev is a plain socket: write past the loop */
 
 struct ws_ops {
 	/*
@@ -128,6 +129,10 @@ int	 ws_closing(const struct ws *);
 /* Stop and go of reading; also pings stay unanswered while paused. */
 void	 ws_pause(struct ws *);
 void	 ws_resume(struct ws *);
+
+/* Sec-WebSocket-Accept for a Sec-WebSocket-Key. */
+#define WS_ACCEPT_LEN	29
+void	 ws_accept(const char *key, char dst[WS_ACCEPT_LEN]);
 
 size_t	 ws_pending(const struct ws *);
 /* Milliseconds since the last byte arrived. */

@@ -1,0 +1,536 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * WebSocket frames in and out, by wslay's frame level.
+ * Runs in: front, control, xbot-runner.  Input is hostile.
+ * Owns: struct ws_rx.  The only file that knows wslay, whose receiving
+ * context (4.3 KB) lives only while a frame is incomplete.
+ */
+
+#include <sys/socket.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <wslay/wslay.h>
+
+#include "base/bevio.h"
+#include "base/log.h"
+#include "base/ws_int.h"
+
+#define WS_GATHER	65536	/* fragments of 4 KiB are handed on together */
+#define WS_ROUNDS	64	/* direct reads before it is another's turn */
+#define WS_CTL_MAX	125
+
+/* A frame in progress. */
+struct ws_rx {
+	wslay_frame_context_ptr	 ctx;
+	uint64_t		 got, used;	/* bytes in and accounted for */
+	uint64_t		 left;		/* of the payload */
+	int			 in_frame, opcode, fin;
+	size_t			 ctl_len;
+	unsigned char		 ctl[WS_CTL_MAX];
+};
+
+static unsigned char	 gather[WS_GATHER];
+static size_t		 gathered;
+
+/* Sending never waits, so one context serves all. */
+static wslay_frame_context_ptr	 tx_ctx;
+static struct ws		*tx_ws;
+
+static void	ws_fail(struct ws *, int, const char *);
+static void	ws_linger(struct ws *);
+static int	rx_open(struct ws *);
+static int	rx_begin(struct ws *, const struct wslay_frame_iocb *);
+static const char *rx_wrong(const struct ws *,
+		    const struct wslay_frame_iocb *, int *);
+static void	rx_data(struct ws *, const unsigned char *, size_t);
+static void	rx_frame_end(struct ws *);
+static void	rx_control(struct ws *);
+static void	rx_close(struct ws *, const unsigned char *, size_t);
+static void	rx_give(struct ws *, int);
+static ssize_t	rx_read(uint8_t *, size_t, int, void *);
+static ssize_t	tx_write(const uint8_t *, size_t, int, void *);
+static int	tx_mask(uint8_t *, size_t, void *);
+static int	tx_frame(struct ws *, int, int, const void *, size_t);
+static void	tx_close(struct ws *, int, const char *);
+static int	utf8_feed(struct ws_utf8 *, const unsigned char *, size_t);
+static int	code_ok(int);
+
+static const struct wslay_frame_callbacks rx_callbacks = {
+	.recv_callback = rx_read
+};
+
+static const struct wslay_frame_callbacks tx_callbacks = {
+	.send_callback = tx_write,
+	.genmask_callback = tx_mask
+};
+
+static void
+ws_linger(struct ws *ws)
+{
+	ws->state = WSS_LINGER;
+	ws->close_at = bevio_now() + WS_CLOSE_MS;
+	ws_arm(ws, ws->close_at);
+	ws_rx_free(ws);
+}
+
+/* The peer broke a rule: told, and then nothing of it is believed. */
+static void
+ws_fail(struct ws *ws, int code, const char *why)
+{
+	if (ws->state != WSS_OPEN && ws->state != WSS_CLOSING)
+		return;
+	log_info("ws %llu: refused with %d: %s",
+	    (unsigned long long)ws->serial, code, why);
+	gathered = 0;
+	if (ws->state == WSS_OPEN) {
+		ws->code = code;
+		tx_close(ws, code, why);
+	}
+	if (ws->state != WSS_DEAD)
+		ws_linger(ws);
+}
+
+/* --- receiving --- */
+
+static ssize_t
+rx_read(uint8_t *buf, size_t len, int flags, void *arg)
+{
+	struct ws *ws = arg;
+	struct evbuffer *in = bufferevent_get_input(ws->bev);
+	ssize_t n;
+
+	n = evbuffer_remove(in, buf, len);
+	/* Past libevent, which asks the kernel for 4 KiB at a time, three
+	 * calls each; only where much is known to come. */
+	if (n <= 0 && ws->flags & WS_RAW && !ws->eof && ws->rx->in_frame &&
+	    ws->rx->left >= 4096) {
+		n = recv(bufferevent_getfd(ws->bev), buf, len, MSG_DONTWAIT);
+		if (n == 0)
+			ws->eof = 1;
+		else if (n == -1 && errno != EAGAIN && errno != EINTR)
+			ws->eof = 1;
+		else if (n > 0)
+			ws->last_rx = bevio_now();
+	}
+	if (n <= 0)
+		return -1;
+	ws->rx->got += (uint64_t)n;
+	return n;
+}
+
+static int
+rx_open(struct ws *ws)
+{
+	if (ws->rx != NULL)
+		return 0;
+	if (evbuffer_get_length(bufferevent_get_input(ws->bev)) == 0)
+		return -1;
+	if ((ws->rx = calloc(1, sizeof(*ws->rx))) == NULL)
+		return -1;
+	if (wslay_frame_context_init(&ws->rx->ctx, &rx_callbacks, ws) != 0) {
+		free(ws->rx);
+		ws->rx = NULL;
+		return -1;
+	}
+	return 0;
+}
+
+void
+ws_rx_free(struct ws *ws)
+{
+	if (ws->rx == NULL)
+		return;
+	wslay_frame_context_free(ws->rx->ctx);
+	free(ws->rx);
+	ws->rx = NULL;
+}
+
+int
+ws_receive(struct ws *ws)
+{
+	struct wslay_frame_iocb io;
+	int did = 0, rounds = 0;
+	ssize_t n;
+
+	if (rx_open(ws) == -1)
+		return 0;
+	gathered = 0;
+	while (ws->rx != NULL && ws->state < WSS_LINGER &&
+	    rounds++ < WS_ROUNDS && (!ws->paused || ws->state == WSS_CLOSING)) {
+		memset(&io, 0, sizeof(io));
+		n = wslay_frame_recv(ws->rx->ctx, &io);
+		if (n < 0) {
+			if (n != WSLAY_ERR_WANT_READ)
+				ws_fail(ws, WS_PROTOCOL, "malformed frame");
+			break;
+		}
+		did = 1;
+		if (!ws->rx->in_frame && rx_begin(ws, &io) == -1)
+			break;
+		ws->rx->used += (uint64_t)n;
+		ws->rx->left -= (uint64_t)n;
+		rx_data(ws, io.data, (size_t)n);
+		if (ws->rx != NULL && ws->rx->left == 0)
+			rx_frame_end(ws);
+	}
+	if (ws->state == WSS_OPEN && gathered > 0)
+		rx_give(ws, 0);
+	/* Between two frames nothing is kept. */
+	if (ws->rx != NULL && !ws->rx->in_frame &&
+	    ws->rx->got == ws->rx->used)
+		ws_rx_free(ws);
+	/* Not all was read: come back after the others. */
+	if (did && rounds > WS_ROUNDS) {
+		ws->running = 0;
+		ws_wake(ws);
+		ws->running = 1;
+		return 0;
+	}
+	return did;
+}
+
+/* What is wrong with a frame's header, NULL if nothing. */
+static const char *
+rx_wrong(const struct ws *ws, const struct wslay_frame_iocb *io, int *code)
+{
+	int control = wslay_is_ctrl_frame(io->opcode);
+	uint64_t len = 0;
+
+	if (io->rsv != 0)
+		return "reserved bit set";
+	if ((io->mask == 0) != !!(ws->flags & WS_CLIENT))
+		return io->mask ? "masked frame" : "unmasked frame";
+	if (io->opcode > (control ? 10 : 2))
+		return "unknown opcode";
+	if (control)
+		return !io->fin || io->payload_length > WS_CTL_MAX ?
+		    "bad control frame" : NULL;
+	if ((io->opcode == 0) != ws->in_msg)
+		return ws->in_msg ? "message within a message" :
+		    "continuation of nothing";
+	*code = WS_TOO_BIG;
+	if (io->payload_length > ws->max_frame)
+		return "frame too big";
+	if (ws->in_msg)
+		len = ws->msg_len;
+	if (len > ws->max_msg || io->payload_length > ws->max_msg - len)
+		return "message too big";
+	return NULL;
+}
+
+static int
+rx_begin(struct ws *ws, const struct wslay_frame_iocb *io)
+{
+	struct ws_rx *rx = ws->rx;
+	int code = WS_PROTOCOL;
+	const char *why;
+
+	rx->in_frame = 1;
+	rx->opcode = io->opcode;
+	rx->fin = io->fin;
+	rx->left = io->payload_length;
+	rx->ctl_len = 0;
+	rx->used += 2 + (io->mask ? 4 : 0) + (io->payload_length > 65535 ? 8 :
+	    io->payload_length > 125 ? 2 : 0);
+	if ((why = rx_wrong(ws, io, &code)) != NULL) {
+		ws_fail(ws, code, why);
+		return -1;
+	}
+	if (wslay_is_ctrl_frame(io->opcode))
+		return 0;
+	if (!ws->in_msg) {
+		ws->in_msg = 1;
+		ws->given = 0;
+		ws->msg_len = 0;
+		ws->opcode = io->opcode;
+		memset(&ws->utf8, 0, sizeof(ws->utf8));
+	}
+	ws->msg_len += io->payload_length;
+	return 0;
+}
+
+static void
+rx_data(struct ws *ws, const unsigned char *p, size_t n)
+{
+	struct ws_rx *rx = ws->rx;
+
+	if (n == 0)
+		return;
+	if (wslay_is_ctrl_frame(rx->opcode)) {
+		memcpy(rx->ctl + rx->ctl_len, p, n);
+		rx->ctl_len += n;
+		return;
+	}
+	if (ws->state != WSS_OPEN)
+		return;
+	if (ws->flags & WS_UTF8 && ws->opcode == WS_TEXT &&
+	    utf8_feed(&ws->utf8, p, n) == -1) {
+		ws_fail(ws, WS_BAD_DATA, "text is not UTF-8");
+		return;
+	}
+	if (n > sizeof(gather) - gathered)
+		rx_give(ws, 0);
+	memcpy(gather + gathered, p, n);
+	gathered += n;
+}
+
+static void
+rx_frame_end(struct ws *ws)
+{
+	struct ws_rx *rx = ws->rx;
+
+	rx->in_frame = 0;
+	if (wslay_is_ctrl_frame(rx->opcode)) {
+		if (gathered > 0)
+			rx_give(ws, 0);
+		rx_control(ws);
+		return;
+	}
+	if (!rx->fin)
+		return;
+	ws->in_msg = 0;
+	if (ws->state != WSS_OPEN)
+		return;
+	if (ws->flags & WS_UTF8 && ws->opcode == WS_TEXT && ws->utf8.need)
+		ws_fail(ws, WS_BAD_DATA, "text is not UTF-8");
+	else
+		rx_give(ws, 1);
+}
+
+/* Hands on what was gathered.  The owner may close or pause us meanwhile. */
+static void
+rx_give(struct ws *ws, int fin)
+{
+	size_t n = gathered;
+	int first = !ws->given;
+
+	gathered = 0;
+	ws->given = 1;
+	if (ws->state == WSS_OPEN && ws->ops->on_data != NULL)
+		ws->ops->on_data(ws, ws->arg, (enum ws_opcode)ws->opcode,
+		    first, fin, gather, n);
+}
+
+static void
+rx_control(struct ws *ws)
+{
+	struct ws_rx *rx = ws->rx;
+
+	switch (rx->opcode) {
+	case WSLAY_PING:
+		/* Who does not read gets no pong: only the last one counts. */
+		if (ws->state == WSS_OPEN &&
+		    bevio_pending(ws->bev) <= ws->high)
+			tx_frame(ws, WSLAY_PONG, 1, rx->ctl, rx->ctl_len);
+		break;
+	case WSLAY_PONG:
+		if (ws->state == WSS_OPEN && ws->ops->on_pong != NULL)
+			ws->ops->on_pong(ws, ws->arg, rx->ctl, rx->ctl_len);
+		break;
+	case WSLAY_CONNECTION_CLOSE:
+		rx_close(ws, rx->ctl, rx->ctl_len);
+		break;
+	}
+}
+
+static int
+code_ok(int code)
+{
+	return (code >= 1000 && code <= 1003) ||
+	    (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+}
+
+static void
+rx_close(struct ws *ws, const unsigned char *p, size_t n)
+{
+	struct ws_utf8 u = { 0, 0, 0 };
+	int code = WS_NO_CODE;
+
+	if (n >= 2)
+		code = p[0] << 8 | p[1];
+	if (n == 1 || (n >= 2 && !code_ok(code))) {
+		ws_fail(ws, WS_PROTOCOL, "bad close code");
+		return;
+	}
+	if (n > 2 && ws->flags & WS_UTF8 &&
+	    (utf8_feed(&u, p + 2, n - 2) == -1 || u.need)) {
+		ws_fail(ws, WS_BAD_DATA, "close reason is not UTF-8");
+		return;
+	}
+	ws->peer_closed = 1;
+	if (ws->state == WSS_OPEN) {
+		ws->code = code;
+		tx_close(ws, code, NULL);
+	}
+	if (ws->state != WSS_DEAD)
+		ws_linger(ws);
+}
+
+/* --- UTF-8 --- */
+
+/* -1: cannot become UTF-8 any more.  need: bytes of a character missing. */
+static int
+utf8_feed(struct ws_utf8 *u, const unsigned char *p, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (u->need > 0) {
+			if (p[i] < u->low || p[i] > u->high)
+				return -1;
+			u->need--;
+			u->low = 0x80;
+			u->high = 0xbf;
+		} else if (p[i] >= 0x80) {
+			if (p[i] < 0xc2 || p[i] > 0xf4)
+				return -1;
+			u->need = p[i] >= 0xf0 ? 3 : p[i] >= 0xe0 ? 2 : 1;
+			/* No overlong forms, surrogates, beyond U+10FFFF. */
+			u->low = p[i] == 0xe0 ? 0xa0 : p[i] == 0xf0 ? 0x90 :
+			    0x80;
+			u->high = p[i] == 0xed ? 0x9f : p[i] == 0xf4 ? 0x8f :
+			    0xbf;
+		}
+	}
+	return 0;
+}
+
+/* --- sending --- */
+
+static ssize_t
+tx_write(const uint8_t *data, size_t len, int flags, void *arg)
+{
+	if (evbuffer_add(bufferevent_get_output(tx_ws->bev), data, len) == -1)
+		return -1;
+	tx_ws->tx += len;
+	return (ssize_t)len;
+}
+
+static int
+tx_mask(uint8_t *buf, size_t len, void *arg)
+{
+	arc4random_buf(buf, len);
+	return 0;
+}
+
+static int
+tx_frame(struct ws *ws, int opcode, int fin, const void *data, size_t len)
+{
+	struct wslay_frame_iocb io;
+	size_t left = len;
+	ssize_t n = 0;
+
+	if (tx_ctx == NULL &&
+	    wslay_frame_context_init(&tx_ctx, &tx_callbacks, NULL) != 0)
+		goto broken;
+	if (bevio_pending(ws->bev) == 0) {
+		ws->stall_at = bevio_now();
+		ws->stall_mark = ws->tx;
+	}
+	memset(&io, 0, sizeof(io));
+	io.fin = fin != 0;
+	io.opcode = (uint8_t)opcode & 15;
+	io.payload_length = len;
+	io.mask = (ws->flags & WS_CLIENT) != 0;
+	io.data = data;
+	io.data_length = len;
+	tx_ws = ws;
+	do {
+		n = wslay_frame_send(tx_ctx, &io);
+		if (n < 0 || (size_t)n > left || (n == 0 && left > 0)) {
+			/* It holds half a frame now: away with it. */
+			wslay_frame_context_free(tx_ctx);
+			tx_ctx = NULL;
+			goto broken;
+		}
+		left -= (size_t)n;
+		if (n > 0)
+			io.data += n;
+		io.data_length = left;
+	} while (left > 0);
+	if (bevio_flush(ws->bev, ws->flags & WS_RAW) == -1)
+		goto broken;
+	if (bevio_pending(ws->bev) > 0)
+		ws_arm(ws, ws->stall_at + ws->stall_ms);
+	return 0;
+broken:
+	ws->state = WSS_DEAD;
+	ws->code = WS_ABNORMAL;
+	ws_wake(ws);
+	return -1;
+}
+
+int
+ws_send(struct ws *ws, enum ws_opcode opcode, int fin, const void *data,
+    size_t len)
+{
+	if (ws->state != WSS_OPEN || ws->bev == NULL)
+		return -1;
+	if (tx_frame(ws, ws->tx_msg ? WSLAY_CONTINUATION_FRAME : (int)opcode,
+	    fin, data, len) == -1)
+		return -1;
+	ws->tx_msg = !fin;
+	if (bevio_pending(ws->bev) > ws->high)
+		ws->high_hit = 1;
+	return ws->high_hit;
+}
+
+int
+ws_ping(struct ws *ws, const void *data, size_t len)
+{
+	if (ws->state != WSS_OPEN || ws->bev == NULL || len > WS_CTL_MAX)
+		return -1;
+	if (bevio_pending(ws->bev) > ws->high)
+		return 0;	/* the stall limit decides about this peer */
+	return tx_frame(ws, WSLAY_PING, 1, data, len);
+}
+
+static void
+tx_close(struct ws *ws, int code, const char *reason)
+{
+	unsigned char p[WS_CTL_MAX];
+	size_t n = 0;
+
+	if (code_ok(code)) {
+		p[0] = (unsigned char)(code >> 8);
+		p[1] = (unsigned char)code;
+		n = 2;
+		if (reason != NULL) {
+			n += strnlen(reason, sizeof(p) - 2);
+			memcpy(p + 2, reason, n - 2);
+		}
+	}
+	tx_frame(ws, WSLAY_CONNECTION_CLOSE, 1, p, n);
+}
+
+void
+ws_close(struct ws *ws, int code, const char *reason)
+{
+	if (ws->state != WSS_OPEN || ws->bev == NULL)
+		return;
+	ws->code = code;
+	ws->state = WSS_CLOSING;
+	tx_close(ws, code, reason);
+	ws->close_at = bevio_now() + WS_CLOSE_MS;
+	ws_arm(ws, ws->close_at);
+	ws_wake(ws);
+}
