@@ -1,0 +1,80 @@
+#!/bin/sh
+# The Debian packages that xbot-supervisor needs, by purpose: the one list.
+#
+# usage: deps.sh [-n] build|run|test ...
+# What is missing is installed by apt-get when root; others, and -n, are
+# shown the command (exit status 1).  Nothing missing: nothing is done.
+
+set -eu
+
+build='
+	gcc libc6-dev binutils meson ninja-build pkg-config bison
+	python3 musl-tools
+	libevent-dev libmsgpack-dev libyajl-dev liblmdb-dev libssl-dev
+	libcurl4-openssl-dev libseccomp-dev libwslay-dev libhttp-parser-dev
+'
+# passwd: useradd, for users.sh
+run='
+	bash coreutils curl passwd python3
+'
+# clang: the fuzzers; util-linux: setpriv, unshare
+tests='
+	bash curl python3 python3-websockets procps util-linux
+	mandoc shellcheck clang clang-format libclang-rt-14-dev
+'
+
+dry=no
+missing=
+
+usage() {
+	echo "usage: deps.sh [-n] build|run|test ..." >&2
+	exit 2
+}
+
+installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = \
+	    installed ]
+}
+
+collect() {	# packages
+	for package; do
+		installed "$package" && continue
+		case " $missing " in
+		*" $package "*) ;;
+		*) missing="$missing $package" ;;
+		esac
+	done
+}
+
+install() {
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq >&2
+	# shellcheck disable=SC2086 # a list of words
+	apt-get install -y -qq --no-install-recommends $missing >&2
+}
+
+[ $# -gt 0 ] || usage
+for word; do
+	# shellcheck disable=SC2086 # lists of words
+	case $word in
+	-n)	dry=yes ;;
+	build)	collect $build ;;
+	run)	collect $run ;;
+	test)	collect $tests ;;
+	*)	usage ;;
+	esac
+done
+
+missing=${missing# }
+[ -n "$missing" ] || exit 0
+if ! command -v apt-get >/dev/null; then
+	echo "deps.sh: this is no Debian; needed are: $missing" >&2
+	exit 1
+fi
+if [ "$dry" = yes ] || [ "$(id -u)" -ne 0 ]; then
+	echo "some packages are missing; as root:" >&2
+	echo "	apt-get install --no-install-recommends $missing" >&2
+	exit 1
+fi
+echo "installing: $missing" >&2
+install
