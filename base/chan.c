@@ -250,6 +250,17 @@ chan_forward(struct chan *c, const struct msg *m, uint64_t serial)
 	return chan_send(c, m->type, serial, m->body);
 }
 
+void
+chan_send_frames(struct chan *c, struct buf *frames)
+{
+	if (c != NULL && c->why == NULL && !c->freed && frames->len > 0) {
+		if (buf_add(&c->out, buf_data(frames), frames->len) == -1)
+			chan_fail(c, "out of memory", false);
+		event_active(c->ev_turn, 0, 0);
+	}
+	buf_clear(frames);
+}
+
 static void
 chan_destroy(struct chan *c)
 {

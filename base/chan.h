@@ -94,6 +94,8 @@ bool		 chan_send_fd(struct chan *, uint16_t type, uint64_t serial,
 /* A decoded message again, under another serial. */
 bool		 chan_forward(struct chan *, const struct msg *,
 		    uint64_t serial);
+/* Frames that msg_encode made earlier; the buf is empty afterwards. */
+void		 chan_send_frames(struct chan *, struct buf *);
 /* In a handler: the descriptor that came with this message, -1 if none; the
  * caller owns it then.  What no handler takes is closed. */
 int		 chan_take_fd(struct chan *);
