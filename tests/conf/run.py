@@ -214,6 +214,33 @@ for kind in ('good', 'bad'):
                 one(path, True)
         else:
             one(path, False)
+
+
+def example():
+    """etc/xbot.conf says the defaults; every keyword is in xbot.conf(5)."""
+    top = os.path.dirname(os.path.dirname(HERE))
+    shown = {}
+    for name, path in (('etc', os.path.join(top, 'etc', 'xbot.conf')),
+                       ('empty', os.path.join(HERE, 'good', 'empty.conf'))):
+        p = subprocess.run([BINARY, '-nv', '-f', path], text=True,
+                           env={'PATH': os.environ['PATH'], 'HOME': '/h'},
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        shown[name] = values(until_end(p.stdout))
+        if p.returncode != 0:
+            return tell('not ok', 'etc/xbot.conf', p.stdout)
+    differ = set(shown['etc']) ^ set(shown['empty'])
+    if os.geteuid() != 0:
+        differ = ''
+    tell('not ok' if differ else 'ok', 'etc/xbot.conf', '\n'.join(differ))
+    grammar = open(os.path.join(top, 'supervisor', 'parse.y')).read()
+    man = open(os.path.join(top, 'man', 'xbot.conf.5')).read()
+    words = re.findall(r'\{ "([a-z]+)", [A-Z_]+ \}', grammar)
+    missing = [w for w in words if not re.search(r'\b%s\b' % w, man)]
+    tell('not ok' if missing or len(words) < 50 else 'ok',
+         'every keyword in xbot.conf(5)', ' '.join(missing))
+
+
+example()
 print('%d passed, %d failed, %d skipped' %
       (count['ok'], count['not ok'], count['skip']))
 sys.exit(1 if count['not ok'] else 0)
