@@ -1,0 +1,264 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * Channels over real socket pairs: order, descriptors, large frames, a reader
+ * that is late, every way to break the rules, and freeing inside handlers.
+ */
+
+#include <sys/socket.h>
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/chan.h"
+#include "base/log.h"
+#include "proto/ctl_msg.h"
+#include "proto/exec_msg.h"
+#include "proto/frame.h"
+
+static struct event_base *base;
+
+struct side {
+	struct chan	*chan;
+	unsigned int	 data, logs, peers, closed;
+	bool		 protocol;
+	uint64_t	 offset;
+	int		 fd;
+	bool		 free_in_handler;
+};
+
+static void
+on_data(struct chan *c, const struct msg *m)
+{
+	const struct exec_job_data	*d = m->body;
+	struct side			*s = chan_arg(c);
+
+	assert(d->offset == s->offset);
+	s->offset += d->bytes.len;
+	s->data++;
+	if (s->free_in_handler) {
+		chan_free(c);
+		s->chan = NULL;
+	}
+}
+
+static void
+on_log(struct chan *c, const struct msg *m)
+{
+	((struct side *)chan_arg(c))->logs++;
+}
+
+static void
+on_peer(struct chan *c, const struct msg *m)
+{
+	struct side *s = chan_arg(c);
+
+	s->peers++;
+	if (s->fd == -1)
+		s->fd = chan_take_fd(c);
+}
+
+static void
+closed(struct chan *c, const char *why, bool protocol)
+{
+	struct side *s = chan_arg(c);
+
+	s->closed++;
+	s->protocol = protocol;
+	chan_free(c);
+	s->chan = NULL;
+}
+
+static const struct rule rules_v[] = {
+	{ EXEC_JOB_DATA, 1, on_data },
+	{ CTL_LOG, 2, on_log },
+	{ CTL_PEER, STATES_ALL, on_peer },
+};
+static const struct rules ours = { rules_v, 3, FROM_H | FROM_P | FROM_F,
+    closed };
+static const struct rules executors = { rules_v, 1, FROM_E, closed };
+
+static void
+turn(int n)
+{
+	while (n-- > 0)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+}
+
+static void
+pair(struct side *a, struct side *b, const struct rules *rb)
+{
+	int sv[2];
+
+	memset(a, 0, sizeof(*a));
+	memset(b, 0, sizeof(*b));
+	a->fd = b->fd = -1;
+	assert(socketpair(AF_UNIX, SOCK_STREAM, 0, sv) == 0);
+	assert((a->chan = chan_new(base, sv[0], "a", &ours, a)) != NULL);
+	assert((b->chan = chan_new(base, sv[1], "b", rb, b)) != NULL);
+}
+
+static void
+pair_end(struct side *a, struct side *b)
+{
+	chan_free(a->chan);
+	chan_free(b->chan);
+	if (a->fd != -1)
+		close(a->fd);
+	if (b->fd != -1)
+		close(b->fd);
+	turn(3);
+}
+
+static void
+test_bulk_and_descriptors(void)
+{
+	static uint8_t		chunk[FRAME_CHUNK];
+	struct side		a, b;
+	struct exec_job_data	d = { .bytes = { chunk, sizeof(chunk) } };
+	struct ctl_peer		p = { .role = 1 };
+	unsigned int		i;
+	int			pipefd[2];
+	char			byte;
+
+	pair(&a, &b, &ours);
+	assert(pipe(pipefd) == 0);
+	for (i = 0; i < 20; i++) {
+		assert(chan_send(a.chan, EXEC_JOB_DATA, i, &d));
+		d.offset += d.bytes.len;
+		if (i % 5 == 0)
+			assert(chan_send_fd(a.chan, CTL_PEER, 0, &p,
+			    fcntl(pipefd[1], F_DUPFD_CLOEXEC, 0)));
+	}
+	assert(chan_is_full(a.chan));
+	turn(400);
+	assert(b.data == 20 && b.peers == 4 && b.closed == 0);
+	assert(!chan_is_full(a.chan));
+	/* The first was taken, the others were closed behind the handler. */
+	close(pipefd[1]);
+	assert(write(b.fd, "x", 1) == 1 && read(pipefd[0], &byte, 1) == 1);
+	close(b.fd);
+	b.fd = -1;
+	assert(read(pipefd[0], &byte, 1) == 0);
+	close(pipefd[0]);
+	pair_end(&a, &b);
+}
+
+/* Each row is one offence: the channel closes and says whose fault it was. */
+static void
+offence(const struct rules *rules, const void *bytes, size_t len)
+{
+	struct side	a, b;
+	int		sv[2];
+
+	memset(&a, 0, sizeof(a));
+	memset(&b, 0, sizeof(b));
+	assert(socketpair(AF_UNIX, SOCK_STREAM, 0, sv) == 0);
+	assert((b.chan = chan_new(base, sv[1], "b", rules, &b)) != NULL);
+	assert(write(sv[0], bytes, len) == (ssize_t)len);
+	turn(5);
+	assert(b.closed == 1 && b.protocol && b.data == 0);
+	close(sv[0]);
+	turn(3);
+}
+
+static void
+test_offences(void)
+{
+	struct buf		 good = { 0 };
+	struct exec_job_data	 d = { .bytes = { "x", 1 } };
+	struct ctl_log		 l = { .text = { "x", 1 } };
+	struct ctl_peer		 p = { .role = 1 };
+
+	offence(&ours, "\xff\xff\xff\xff", 4);
+	offence(&ours, "\0\0\0\0", 4);
+	offence(&ours, "\0\0\0\1\xc0", 5);
+	offence(&ours, "\0\0\0\3\x92\x7f\x01", 7);	/* no such message */
+	/* In a state that does not allow it. */
+	assert(msg_encode(&ctl_schema, &good, CTL_LOG, 0, &l) == 0);
+	offence(&ours, buf_data(&good), good.len);
+	/* A descriptor is missing. */
+	good.len = 0;
+	assert(msg_encode(&ctl_schema, &good, CTL_PEER, 0, &p) == 0);
+	offence(&ours, buf_data(&good), good.len);
+	/* A message of the host from an executor. */
+	good.len = 0;
+	assert(msg_encode(&exec_schema, &good, EXEC_FILE_STAT, 0,
+	    &(struct exec_file_stat){ .path = { "x", 1 } }) == 0);
+	offence(&executors, buf_data(&good), good.len);
+	/* A descriptor from an executor goes nowhere; its data counts. */
+	buf_clear(&good);
+	(void)d;
+}
+
+static void
+test_free_and_gone(void)
+{
+	struct side		a, b;
+	struct exec_job_data	d = { .bytes = { "x", 1 } };
+
+	pair(&a, &b, &ours);
+	b.free_in_handler = true;
+	assert(chan_send(a.chan, EXEC_JOB_DATA, 0, &d));
+	assert(chan_send(a.chan, EXEC_JOB_DATA, 0, &d));
+	turn(5);
+	assert(b.data == 1 && b.closed == 0 && a.closed == 1 && !a.protocol);
+	assert(!chan_send(a.chan, EXEC_JOB_DATA, 0, &d));
+	assert(!chan_send(NULL, EXEC_JOB_DATA, 0, &d));
+	pair_end(&a, &b);
+}
+
+/* Nobody reads: the queue has a last bound, and it is told. */
+static void
+test_queue_full(void)
+{
+	static uint8_t		chunk[FRAME_CHUNK];
+	struct side		a;
+	struct exec_job_data	d = { .bytes = { chunk, sizeof(chunk) } };
+	unsigned int		n = 0;
+	int			sv[2];
+
+	memset(&a, 0, sizeof(a));
+	assert(socketpair(AF_UNIX, SOCK_STREAM, 0, sv) == 0);
+	a.chan = chan_new(base, sv[0], "a", &ours, &a);
+	while (chan_send(a.chan, EXEC_JOB_DATA, 0, &d) && n++ < 1000)
+		continue;
+	assert(n < 300);
+	turn(3);
+	assert(a.closed == 1 && !a.protocol);
+	close(sv[1]);
+}
+
+int
+main(void)
+{
+	log_init("chan_test", LOG_LEVEL_ERROR);
+	base = event_base_new();
+	test_bulk_and_descriptors();
+	test_offences();
+	test_free_and_gone();
+	test_queue_full();
+	event_base_free(base);
+	printf("ok\n");
+	return 0;
+}
