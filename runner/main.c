@@ -1,0 +1,263 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * xbot-runner: lets a server run commands and touch files on this machine.
+ * Runs in: xbot-runner, as the user who started it.  Trusts: that user.
+ * Owns: nothing; puts link, native and the v1 translation together.
+ */
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/log.h"
+#include "runner/link.h"
+#include "runner/native.h"
+#include "runner/options.h"
+#include "runner/resolve.h"
+#include "runner/secret.h"
+#include "runner/url.h"
+#include "runner/v1_in.h"
+#include "runner/workdir.h"
+
+#define TOKEN_MAX	4096
+
+static struct {
+	struct event_base	*base;
+	bool			 stopping;
+	bool			 link_done, native_done;
+	int			 status;
+} run;
+
+static bool	options_check(struct options *);
+static bool	llm_check(const struct options *);
+static bool	server_check(struct options *, struct url *);
+static bool	start(const struct options *, const struct url *,
+		    struct link_conf *);
+static void	run_stop(void);
+static void	on_link_done(bool);
+static void	on_native_done(void);
+static void	on_signal(evutil_socket_t, short, void *);
+static void	on_child(evutil_socket_t, short, void *);
+static void	signals_watch(struct event_base *);
+
+/* The flags of language models are read, checked and not yet used. */
+static bool
+llm_check(const struct options *o)
+{
+	if (o->llm_provider[0] != '\0' &&
+	    strcmp(o->llm_provider, "openai") != 0 &&
+	    strcmp(o->llm_provider, "anthropic") != 0) {
+		log_errorx("unknown LLM provider: --llm-provider is openai or "
+		    "anthropic");
+		return false;
+	}
+	if (o->llm_provider[0] != '\0' || o->llm_api_key[0] != '\0' ||
+	    o->llm_base_url[0] != '\0' || o->llm_model[0] != '\0')
+		log_warnx("LLM flags: not built into this version; the server "
+		    "is told of no LLM");
+	return true;
+}
+
+/* Everything that can be wrong before anything is started. */
+static bool
+options_check(struct options *o)
+{
+	if (!secret_find(&o->token, o->token_file, "XBOT_RUNNER_TOKEN") ||
+	    !secret_find(&o->llm_api_key, o->llm_api_key_file,
+	    "XBOT_LLM_API_KEY"))
+		return false;
+	if (o->server[0] == '\0') {
+		log_errorx("--server is required: ws://HOST:PORT/ws/USER");
+		return false;
+	}
+	if (o->token[0] == '\0') {
+		log_errorx("--token is required (or --token-file, or "
+		    "XBOT_RUNNER_TOKEN)");
+		return false;
+	}
+	if (strlen(o->token) > TOKEN_MAX) {
+		log_errorx("--token: more than %d bytes", TOKEN_MAX);
+		return false;
+	}
+	if (strcmp(o->mode, "docker") == 0) {
+		log_errorx("--mode docker: not built into this version");
+		return false;
+	}
+	if (strcmp(o->mode, "native") != 0)
+		log_warnx("--mode: only docker is special; this is native");
+	return llm_check(o);
+}
+
+static bool
+server_check(struct options *o, struct url *u)
+{
+	const char	*why;
+
+	if (!url_parse(u, o->server, &why)) {
+		log_errorx("--server: %s", why);
+		return false;
+	}
+	if (u->tls) {
+		log_errorx("--server wss://: TLS is not built into this "
+		    "version");
+		return false;
+	}
+	if (o->user_id[0] != '\0')
+		return true;
+	free(o->user_id);
+	if ((o->user_id = url_user(u)) == NULL) {
+		log_errorx("no user: --server ends with /ws/USER, or give "
+		    "--user-id");
+		return false;
+	}
+	return true;
+}
+
+static void
+run_stop(void)
+{
+	run.stopping = true;
+	link_stop();
+	native_stop(on_native_done);
+}
+
+static void
+on_link_done(bool good)
+{
+	run.link_done = true;
+	if (!run.stopping) {
+		run.status = good ? 0 : 1;
+		run.stopping = true;
+		native_stop(on_native_done);
+	}
+	if (run.native_done)
+		event_base_loopbreak(run.base);
+}
+
+/* Whoever has its jobs ended need not wait for a server that is slow to say
+ * goodbye: the close frame is on its way. */
+static void
+on_native_done(void)
+{
+	run.native_done = true;
+	event_base_loopbreak(run.base);
+}
+
+static void
+on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	if (run.stopping) {
+		native_kill();
+		_exit(0);
+	}
+	log_info("signal %d: stopping", (int)sig);
+	run_stop();
+}
+
+static void
+on_child(evutil_socket_t sig, short what, void *arg)
+{
+	native_reap();
+	resolve_reap();
+}
+
+static void
+signals_watch(struct event_base *base)
+{
+	static const int	 ends[] = { SIGTERM, SIGINT, SIGHUP };
+	struct event		*ev;
+	struct sigaction	 old;
+	size_t			 i;
+
+	signal(SIGPIPE, SIG_IGN);
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		/* nohup(1) means it. */
+		if (ends[i] == SIGHUP && sigaction(SIGHUP, NULL, &old) == 0 &&
+		    old.sa_handler == SIG_IGN)
+			continue;
+		ev = evsignal_new(base, ends[i], on_signal, NULL);
+		if (ev == NULL || event_add(ev, NULL) == -1)
+			fatalx("out of memory");
+	}
+	ev = evsignal_new(base, SIGCHLD, on_child, NULL);
+	if (ev == NULL || event_add(ev, NULL) == -1)
+		fatalx("out of memory");
+}
+
+static bool
+start(const struct options *o, const struct url *u, struct link_conf *conf)
+{
+	char	*workspace;
+
+	if ((workspace = workdir_prepare(o->workspace)) == NULL)
+		return false;
+	if (geteuid() == 0)
+		log_warnx("started as root: the server's commands will run as "
+		    "root");
+	if ((run.base = event_base_new()) == NULL)
+		fatalx("event_base_new");
+	signals_watch(run.base);
+	log_info("mode native, server %s, user %s, workspace %s%s",
+	    u->authority, o->user_id, workspace,
+	    o->full_control ? ", full control" : "");
+	v1_in_init(workspace, o->full_control);
+	if (!native_start(run.base, workspace, o->full_control))
+		return false;
+	conf->url = u;
+	conf->once = o->once;
+	conf->reg.user_id = o->user_id;
+	conf->reg.token = o->token;
+	conf->reg.workspace = workspace;
+	conf->reg.shell = register_shell();
+	link_start(run.base, conf, on_link_done);
+	return true;
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct options		 o;
+	struct url		 u = { 0 };
+	struct link_conf	 conf;
+
+	log_init("xbot-runner", LOG_LEVEL_INFO);
+	switch (options_parse(&o, argc, argv)) {
+	case OPTIONS_HELP:
+		return 0;
+	case OPTIONS_BAD:
+		return 2;
+	case OPTIONS_OK:
+		break;
+	}
+	if (o.verbose)
+		log_set_level(LOG_LEVEL_DEBUG);
+	secret_shield();
+	if (!options_check(&o) || !server_check(&o, &u) ||
+	    !start(&o, &u, &conf)) {
+		options_clear(&o);
+		return 1;
+	}
+	event_base_dispatch(run.base);
+	options_clear(&o);
+	url_clear(&u);
+	return run.status;
+}
