@@ -1,0 +1,540 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * One operation of exec.def, from front's question to its one terminal
+ * answer.  Runs in: remote.  Front's messages are checked for order and
+ * credit; what the runner answers is reply.c's business.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "base/chan.h"
+#include "base/child.h"
+#include "base/log.h"
+#include "workers/remote/remote.h"
+
+/* A message that moves this much between two looks is not given up. */
+#define PROGRESS_MIN	(32 * 1024)
+
+static void	op_timeout(evutil_socket_t, short, void *);
+
+static struct op *
+op_find(struct chan *c, const struct msg *m, const struct id16 *job)
+{
+	struct session	*s = session_find(c, m->serial);
+	struct op	*op;
+
+	if (s == NULL)
+		return NULL;
+	TAILQ_FOREACH(op, &s->ops, of_session)
+		if (memcmp(&op->job, job, sizeof(*job)) == 0)
+			return op;
+	return NULL;
+}
+
+static void
+job_refuse(struct chan *c, uint64_t serial, const struct id16 *job,
+    enum xerr code, const char *text)
+{
+	struct exec_job_refused refused = { *job, (uint8_t)code,
+	    slice_str(text) };
+
+	chan_send(c, EXEC_JOB_REFUSED, serial, &refused);
+}
+
+/* NULL: the session is gone, or it was refused here. */
+static struct op *
+op_new(struct chan *c, const struct msg *m, const struct id16 *job)
+{
+	struct session	*s = session_find(c, m->serial);
+	struct op	*op;
+
+	if (s == NULL)		/* it was told so already */
+		return NULL;
+	if (op_find(c, m, job) != NULL) {
+		chan_refuse(c, "a job was started twice");
+		return NULL;
+	}
+	if (s->link->nops >= LINK_OPS_MAX ||
+	    (op = calloc(1, sizeof(*op))) == NULL) {
+		job_refuse(c, m->serial, job, XERR_EBUSY,
+		    "too much is going on at this runner");
+		return NULL;
+	}
+	op->s = s;
+	op->link = s->link;
+	op->job = *job;
+	op->type = m->type;
+	op->step = OP_WORK;
+	TAILQ_INSERT_TAIL(&s->ops, op, of_session);
+	TAILQ_INSERT_TAIL(&op->link->ops, op, of_link);
+	op->link->nops++;
+	if ((op->timer = evtimer_new(child_base(), op_timeout, op)) == NULL) {
+		op_refuse(op, XERR_EBUSY, "out of memory");
+		return NULL;
+	}
+	return op;
+}
+
+/* The same for an operation on a path. */
+static struct op *
+op_new_path(struct chan *c, const struct msg *m, const struct id16 *job,
+    struct slice path)
+{
+	struct op *op = op_new(c, m, job);
+
+	if (op == NULL)
+		return NULL;
+	if (!utf8_valid(path.p, path.len)) {
+		op_refuse(op, XERR_EINVAL,
+		    "this runner takes names in UTF-8 only");
+		return NULL;
+	}
+	if ((op->path = request_path(op->link, path)) == NULL) {
+		op_refuse(op, XERR_EBUSY, "out of memory");
+		return NULL;
+	}
+	return op;
+}
+
+void
+op_free(struct op *op)
+{
+	if (op->out != NULL)
+		link_unqueue(op->link, op->out);
+	link_unreserve(op->link, op);
+	budget_give(op->held);
+	TAILQ_REMOVE(&op->s->ops, op, of_session);
+	TAILQ_REMOVE(&op->link->ops, op, of_link);
+	op->link->nops--;
+	if (op->timer != NULL)
+		event_free(op->timer);
+	buf_clear(&op->input);
+	buf_clear(&op->text);
+	free(op->path);
+	free(op->entries);
+	free(op->mem);
+	free(op);
+}
+
+void
+op_send(struct op *op, uint16_t type, const void *body)
+{
+	chan_send(session_peer(op->s), type, op->s->serial, body);
+}
+
+void
+op_refuse(struct op *op, enum xerr code, const char *text)
+{
+	job_refuse(session_peer(op->s), op->s->serial, &op->job, code, text);
+	op_free(op);
+}
+
+void
+op_done(struct op *op)
+{
+	struct exec_job_done done = { op->job };
+
+	op_send(op, EXEC_JOB_DONE, &done);
+	op_free(op);
+}
+
+void
+op_exit(struct op *op)
+{
+	struct exec_job_exit ex = { .job = op->job, .how = op->how,
+	    .code = op->code, .duration_us = op->duration_us };
+
+	op_send(op, EXEC_JOB_EXIT, &ex);
+	op_free(op);
+}
+
+/* --- asking the runner --- */
+
+static unsigned int
+op_wait(const struct op *op)
+{
+	return op->asked == V1_EXEC ? op->timeout + V1_EXEC_SLACK :
+	    V1_FILE_WAIT;
+}
+
+static void
+op_arm(struct op *op, unsigned int seconds)
+{
+	struct timeval tv = { .tv_sec = seconds };
+
+	op->progress = op->link->received;
+	evtimer_add(op->timer, &tv);
+}
+
+static void
+op_timeout(evutil_socket_t fd, short what, void *arg)
+{
+	struct op	*op = arg;
+	char		 text[128];
+
+	/* A large answer over a slow line is on its way. */
+	if (op->link->in_message &&
+	    op->link->received - op->progress >= PROGRESS_MIN) {
+		op_arm(op, V1_FILE_WAIT);
+		return;
+	}
+	snprintf(text, sizeof(text), "runner %.64s did not answer within "
+	    "%u s", op->link->name, op_wait(op));
+	log_info("connection %llu: %s (%s)",
+	    (unsigned long long)op->link->serial, text,
+	    v1_type_name(op->asked));
+	op_refuse(op, XERR_ETIMEDOUT, text);
+}
+
+void
+op_ask(struct op *op, enum v1_type type)
+{
+	struct buf text = { 0 };
+
+	op->asked = type;
+	if (type == V1_EXEC || type == V1_WRITE_FILE) {
+		text = op->text;
+		memset(&op->text, 0, sizeof(op->text));
+		memcpy(op->id, op->text_id, sizeof(op->id));
+		/* The queue charges for it from here on. */
+		budget_give(op->held);
+		op->held = 0;
+	} else if (!request_simple(op, type, &text, op->id)) {
+		buf_clear(&text);
+		op_refuse(op, XERR_EBUSY, "out of memory");
+		return;
+	}
+	if (!link_queue(op->link, op, &text))
+		op_refuse(op, XERR_EBUSY, "out of memory");
+}
+
+void
+op_handed(struct op *op)
+{
+	struct exec_job_started started = { op->job, 0 };
+
+	op->out = NULL;
+	op->handed = true;
+	op->at_us = now_us();
+	op_arm(op, op_wait(op));
+	if (op->asked == V1_EXEC)
+		op_send(op, EXEC_JOB_STARTED, &started);
+}
+
+void
+op_answer(struct op *op, struct v1_message *msg)
+{
+	struct link	*l = op->link;
+	enum v1_type	 asked = op->asked;
+	size_t		 bytes = l->cap;
+
+	evtimer_del(op->timer);
+	op->asked = V1_UNKNOWN;
+	free(op->mem);
+	budget_give(op->held);
+	op->mem = l->mem;
+	op->held = bytes;
+	l->mem = NULL;
+	l->len = l->cap = 0;
+	link_unreserve(l, op);
+	budget_force(bytes);
+	reply_take(op, asked, msg);
+}
+
+/* --- what front asks --- */
+
+static void
+input_grant(struct op *op, uint8_t stream)
+{
+	struct exec_job_credit credit = { op->job, stream,
+	    op->taken + INPUT_WINDOW };
+
+	if (op->granted > op->taken + INPUT_WINDOW / 2)
+		return;
+	op->granted = credit.upto;
+	op_send(op, EXEC_JOB_CREDIT, &credit);
+}
+
+void
+on_job_start(struct chan *c, const struct msg *m)
+{
+	const struct exec_job_start	*start = m->body;
+	struct op			*op = op_new(c, m, &start->job);
+
+	if (op == NULL)
+		return;
+	if (start->kind != JOB_EXEC) {
+		op_refuse(op, XERR_ENOTSUP,
+		    "runners cannot do this yet: only commands and files");
+		return;
+	}
+	op->step = OP_INPUT;
+	op->limit = STDIN_MAX;
+	op->timeout = start->timeout_ms / 1000 +
+	    (start->timeout_ms % 1000 != 0);
+	if (op->timeout == 0 || op->timeout > V1_TIMEOUT_MAX)
+		op->timeout = V1_TIMEOUT_MAX;
+	if (!utf8_valid(start->dir.p, start->dir.len))
+		op_refuse(op, XERR_EINVAL,
+		    "this runner takes names in UTF-8 only");
+	else if (!request_exec(op, start))
+		op_refuse(op, XERR_EBUSY, "out of memory");
+	else
+		input_grant(op, STREAM_STDIN);
+}
+
+/* The op that collects this stream; a message out of place is refused. */
+static struct op *
+input_op(struct chan *c, const struct msg *m, const struct id16 *job,
+    uint8_t stream, uint64_t offset)
+{
+	struct op *op = op_find(c, m, job);
+
+	if (op == NULL)
+		return NULL;
+	if (op->step != OP_INPUT || offset != op->taken ||
+	    stream != (op->type == EXEC_JOB_START ? STREAM_STDIN :
+	    STREAM_FILE)) {
+		chan_refuse(c, "input out of order");
+		return NULL;
+	}
+	return op;
+}
+
+static bool
+input_add(struct op *op, struct slice bytes)
+{
+	size_t n = op->type == EXEC_JOB_START ? bytes.len :
+	    BASE64_LEN(bytes.len + 2);
+
+	if (!budget_take(n))
+		return false;
+	op->held += n;
+	if (op->type == EXEC_JOB_START)
+		return buf_add(&op->input, bytes.p, bytes.len) == 0;
+	return request_put_add(op, bytes);
+}
+
+void
+on_job_data(struct chan *c, const struct msg *m)
+{
+	const struct exec_job_data	*data = m->body;
+	struct op			*op = input_op(c, m, &data->job,
+					    data->stream, data->offset);
+	char				 text[96];
+
+	if (op == NULL)
+		return;
+	if (data->bytes.len > op->granted - op->taken) {
+		chan_refuse(c, "input without credit");
+		return;
+	}
+	op->taken += data->bytes.len;
+	if (op->taken > op->limit) {
+		snprintf(text, sizeof(text), "over the limit of %llu bytes "
+		    "for this runner", (unsigned long long)op->limit);
+		op_refuse(op, XERR_E2BIG, text);
+	} else if (!input_add(op, data->bytes))
+		op_refuse(op, XERR_EBUSY,
+		    "too much is on its way to runners at the moment");
+	else
+		input_grant(op, data->stream);
+}
+
+void
+on_job_eof(struct chan *c, const struct msg *m)
+{
+	const struct exec_job_eof	*eof = m->body;
+	struct op			*op = input_op(c, m, &eof->job,
+					    eof->stream, eof->offset);
+
+	if (op == NULL)
+		return;
+	op->step = OP_WORK;
+	if (op->type == EXEC_JOB_START) {
+		/* v1 carries it as text; silently spoiling it is worse. */
+		if (!utf8_valid(buf_data(&op->input), op->input.len))
+			op_refuse(op, XERR_ENOTSUP, "this runner takes "
+			    "input in UTF-8 only");
+		else if (!request_exec_end(op))
+			op_refuse(op, XERR_EBUSY, "out of memory");
+		else
+			op_ask(op, V1_EXEC);
+		return;
+	}
+	if (!request_put_end(op))
+		op_refuse(op, XERR_EBUSY, "out of memory");
+	else if (op->parents) {
+		op->step = OP_PARENT;
+		op_ask(op, V1_MKDIR_ALL);
+	} else
+		op_ask(op, V1_WRITE_FILE);
+}
+
+void
+on_job_credit(struct chan *c, const struct msg *m)
+{
+	const struct exec_job_credit	*credit = m->body;
+	struct op			*op = op_find(c, m, &credit->job);
+
+	if (op != NULL)
+		output_credit(op, credit->stream, credit->upto);
+}
+
+void
+on_job_attach(struct chan *c, const struct msg *m)
+{
+	const struct exec_job_attach *attach = m->body;
+
+	if (session_find(c, m->serial) != NULL)
+		job_refuse(c, m->serial, &attach->job, XERR_ENOENT,
+		    "no such job at this runner");
+}
+
+/*
+ * v1 has no way to cancel: what was not handed over never ran; how the rest
+ * ends nobody will know, and its answer is dropped when it comes.
+ */
+void
+on_job_cancel(struct chan *c, const struct msg *m)
+{
+	const struct exec_job_cancel	*cancel = m->body;
+	struct op			*op = op_find(c, m, &cancel->job);
+	bool				 unseen;
+
+	if (op == NULL)
+		return;
+	if (op->type != EXEC_JOB_START) {
+		op_refuse(op, XERR_EIO, "cancelled");
+		return;
+	}
+	unseen = !op->handed;
+	if (op->out != NULL) {
+		unseen = link_unqueue(op->link, op->out);
+		op->out = NULL;
+	}
+	op->code = 0;
+	op->how = unseen ? JOB_KILLED : JOB_LOST;
+	op_exit(op);
+}
+
+void
+on_file_stat(struct chan *c, const struct msg *m)
+{
+	const struct exec_file_stat	*ask = m->body;
+	struct op			*op = op_new_path(c, m, &ask->job,
+					    ask->path);
+
+	if (op != NULL)
+		op_ask(op, V1_STAT);
+}
+
+void
+on_file_list(struct chan *c, const struct msg *m)
+{
+	const struct exec_file_list	*ask = m->body;
+	struct op			*op = op_new_path(c, m, &ask->job,
+					    ask->path);
+
+	if (op != NULL)
+		op_ask(op, V1_READ_DIR);
+}
+
+void
+on_file_mkdir(struct chan *c, const struct msg *m)
+{
+	const struct exec_file_mkdir	*ask = m->body;
+	struct op			*op = op_new_path(c, m, &ask->job,
+					    ask->path);
+
+	if (op == NULL)
+		return;
+	op->mode = ask->mode & 07777;
+	if (op->mode == 0)
+		op->mode = 0755;
+	if (ask->parents)
+		op_ask(op, V1_MKDIR_ALL);
+	else
+		op_refuse(op, XERR_ENOTSUP, "this runner makes directories "
+		    "only together with their parents");
+}
+
+void
+on_file_remove(struct chan *c, const struct msg *m)
+{
+	const struct exec_file_remove	*ask = m->body;
+	struct op			*op = op_new_path(c, m, &ask->job,
+					    ask->path);
+
+	if (op == NULL)
+		return;
+	op->missing_ok = ask->missing_ok;
+	op->recursive = ask->recursive;
+	if (!ask->recursive)
+		op_ask(op, V1_REMOVE);
+	else if (ask->missing_ok)
+		op_ask(op, V1_REMOVE_ALL);
+	else {
+		/* remove_all never says that there was nothing. */
+		op->step = OP_LOOK;
+		op_ask(op, V1_STAT);
+	}
+}
+
+void
+on_file_get(struct chan *c, const struct msg *m)
+{
+	const struct exec_file_get	*ask = m->body;
+	struct op			*op = op_new_path(c, m, &ask->job,
+					    ask->path);
+
+	if (op == NULL)
+		return;
+	op->offset = ask->offset;
+	op->length = ask->length;
+	op->step = OP_LOOK;
+	op_ask(op, V1_STAT);
+}
+
+void
+on_file_put(struct chan *c, const struct msg *m)
+{
+	const struct exec_file_put	*ask = m->body;
+	struct op			*op = op_new_path(c, m, &ask->job,
+					    ask->path);
+
+	if (op == NULL)
+		return;
+	op->step = OP_INPUT;
+	op->mode = ask->mode & 07777;
+	if (op->mode == 0)
+		op->mode = 0644;
+	op->parents = ask->parents;
+	op->limit = conf_message_limit < MESSAGE_EXTRA ? 0 :
+	    (conf_message_limit - MESSAGE_EXTRA) / 4 * 3;
+	if (ask->limit != 0 && ask->limit < op->limit)
+		op->limit = ask->limit;
+	if (!request_put(op))
+		op_refuse(op, XERR_EBUSY, "out of memory");
+	else
+		input_grant(op, STREAM_FILE);
+}

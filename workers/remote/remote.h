@@ -1,0 +1,313 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * The remote worker: runners of protocol v1 on one side, sessions of front
+ * and control on the other.  Runs in: remote.
+ *
+ * struct link: one runner's connection, whose socket is front's.  Owns its
+ * queue and what is being assembled; its operations and sessions end with it.
+ * struct session: one of front's or control's, bound to one link for life.
+ * struct op: one operation of exec.def, at most one v1 request in flight.
+ */
+
+#ifndef REMOTE_H
+#define REMOTE_H
+
+#include <sys/queue.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base64.h"
+#include "base/json.h"
+#include "base/policy.h"
+#include "base/v1.h"
+#include "proto/buf.h"
+#include "proto/error.h"
+#include "proto/exec_msg.h"
+#include "proto/jobs.h"
+
+struct chan;
+struct event;
+struct msg;
+
+#define LINKS_MAX	20000	/* runners; a few KiB each when idle */
+#define PENDING_MAX	1000	/* of these, not registered (D1) */
+#define LINK_OPS_MAX	256	/* operations of one runner at a time */
+#define LINK_WINDOW	(1024 * 1024)	/* bytes front may hold ready for us */
+#define LINK_BAD_MAX	100	/* malformed messages in a row */
+#define STDIN_MAX	(16 * 1024 * 1024)	/* as captured output */
+#define INPUT_WINDOW	(1024 * 1024)	/* of stdin or a file, unasked */
+#define MESSAGE_EXTRA	16384	/* of a message beside its content */
+
+/* A member of a table. */
+struct node {
+	struct node	*next;
+	uint64_t	 hash;
+};
+
+struct table {
+	struct node	**slots;
+	size_t		  nslots, n;
+};
+
+uint64_t	 hash_number(uint64_t);
+uint64_t	 hash_names(struct slice, struct slice);
+/* -1: no memory. */
+int		 table_add(struct table *, struct node *, uint64_t hash);
+/* Idempotent: a node that is in no table is left alone. */
+void		 table_del(struct table *, struct node *);
+/* The first, or the next one behind a node, of this hash. */
+struct node	*table_find(const struct table *, const struct node *,
+		    uint64_t hash);
+
+#define container_of(p, type, member) \
+	((type *)(void *)((char *)(p) - offsetof(type, member)))
+
+/* One message on its way to a runner. */
+struct outmsg {
+	TAILQ_ENTRY(outmsg) entry;
+	struct op	*op;		/* told when it has left; may be NULL */
+	struct buf	 text;
+	size_t		 size;
+};
+
+enum link_state {
+	LINK_NEW,		/* waits for register */
+	LINK_AUTH,		/* the ledger looks at its token */
+	LINK_UP,
+	LINK_CLOSING		/* its last message is on the way out */
+};
+
+TAILQ_HEAD(op_list, op);
+TAILQ_HEAD(session_list, session);
+TAILQ_HEAD(link_list, link);
+
+struct link {
+	struct node	 by_serial;
+	struct node	 by_name;	/* while it is that runner */
+	TAILQ_ENTRY(link) entry;	/* by state: pending or in order */
+	enum link_state	 state;
+	uint64_t	 serial;	/* front's */
+	uint64_t	 auth;		/* of the question to the ledger */
+	struct event	*timer;		/* to register, or to close */
+	char		*user, *address;
+	char		*name, *workspace, *shell, *provider, *model;
+	const struct refusal *claim;	/* what is wrong with its user_id */
+	uint8_t		 hash[32];
+
+	char		*mem;		/* what is being assembled */
+	size_t		 len, cap;
+	bool		 in_message;
+	uint64_t	 received, granted;
+	unsigned int	 bad;
+
+	TAILQ_HEAD(, outmsg) out;
+	uint64_t	 sent, allowed;
+	uint16_t	 close_code;	/* once `out` is empty */
+	const char	*close_why;
+
+	struct op_list	 ops;
+	struct session_list sessions;
+	unsigned int	 nops;
+	size_t		 reserved;	/* for answers, by its ops */
+	size_t		 charged;	/* of the budget: max(cap, reserved) */
+};
+
+struct session {
+	struct node	 node;
+	TAILQ_ENTRY(session) entry;	/* of all */
+	TAILQ_ENTRY(session) of_link;
+	enum role	 peer;		/* front or control */
+	uint64_t	 serial;
+	struct link	*link;
+	struct op_list	 ops;
+};
+
+enum op_step {
+	OP_INPUT,		/* stdin or a file is collected */
+	OP_LOOK,		/* a stat before the operation proper */
+	OP_PARENT,		/* mkdir_all before it */
+	OP_WORK,
+	OP_OUTPUT		/* the answer goes to front under credit */
+};
+
+/* A stream towards front, out of the answer's memory. */
+struct output {
+	uint8_t		 stream;
+	struct slice	 data;		/* not yet sent */
+	uint64_t	 sent, upto;
+	/* A file: base64 that is decoded where it stands, piece by piece. */
+	char		*text;
+	size_t		 text_len;
+	unsigned int	 skip;		/* bytes before the range */
+	uint64_t	 left;		/* bytes of it */
+	struct base64_dec dec;
+};
+
+struct entry {
+	struct slice	 name;
+	uint64_t	 size;
+	bool		 is_dir;
+};
+
+struct op {
+	TAILQ_ENTRY(op)	 of_session;
+	TAILQ_ENTRY(op)	 of_link;
+	struct session	*s;
+	struct link	*link;
+	struct id16	 job;
+	uint16_t	 type;		/* exec.def's */
+	enum op_step	 step;
+	bool		 handed;	/* a request has left: it may run */
+
+	/* As asked. */
+	char		*path;		/* absolute */
+	uint64_t	 offset, length;
+	uint32_t	 mode;
+	uint32_t	 timeout;	/* s */
+	bool		 parents, recursive, missing_ok;
+
+	/* Input, and the request it becomes. */
+	struct buf	 input;		/* stdin */
+	struct buf	 text;		/* request being written */
+	char		 text_id[24];
+	struct jsonw	 w;
+	struct base64_enc enc;
+	uint64_t	 taken, granted, limit;
+
+	/* The request in flight. */
+	char		 id[24];	/* "": none */
+	enum v1_type	 asked;
+	struct outmsg	*out;		/* still queued */
+	struct event	*timer;
+	uint64_t	 at_us;		/* it left */
+	uint64_t	 progress;	/* link->received at the last look */
+	size_t		 reserved;
+
+	/* The answer; its memory. */
+	char		*mem;
+	size_t		 held;		/* charged for mem, entries, text */
+	struct output	 outputs[2];
+	struct entry	*entries;
+	size_t		 nentries;
+	int32_t		 code;
+	uint8_t		 how;
+	uint64_t	 duration_us;
+	struct exec_file_info info;	/* of file_get */
+	char		 name[257];
+};
+
+/* main.c */
+extern uint64_t	 conf_message_limit;
+uint64_t	 now_us(void);
+/* All runners' memory.  _take: false when it does not fit. */
+bool		 budget_take(size_t);
+void		 budget_force(size_t);
+void		 budget_give(size_t);
+/* Valid UTF-8 without NUL, at most max bytes and a NUL. */
+void		 text_clean(char *, size_t max, struct slice);
+
+/* link.c */
+extern struct link_list links_up, links_pending;
+void	 link_init(void);
+void	 on_ws_open(struct chan *, const struct msg *);
+void	 on_ws_data(struct chan *, const struct msg *);
+void	 on_ws_gone(struct chan *, const struct msg *);
+void	 on_ws_credit(struct chan *, const struct msg *);
+struct link *link_by_name(struct slice user, struct slice name);
+/* takes the text, also on failure; op may be NULL. */
+bool	 link_queue(struct link *, struct op *, struct buf *text);
+/* Not yet begun: unqueue it; true: the runner has seen nothing of it. */
+bool	 link_unqueue(struct link *, struct outmsg *);
+/* Close once what is queued has left; why is a literal. */
+void	 link_finish(struct link *, uint16_t code, const char *why);
+/* Close now.  The link is gone. */
+void	 link_close(struct link *, uint16_t code, const char *why);
+/* Its name in the table of runners; -1: no memory. */
+int	 link_enter(struct link *);
+void	 link_leave(struct link *);
+void	 link_grant(struct link *);
+bool	 link_reserve(struct link *, struct op *, size_t);
+void	 link_unreserve(struct link *, struct op *);
+/* The front of all of them went. */
+void	 links_clear(void);
+
+/* register.c */
+void	 register_message(struct link *, char *, size_t);
+void	 register_up(struct chan *ledger);
+void	 register_status(const struct link *, bool online);
+void	 on_runner_authed(struct chan *, const struct msg *);
+void	 on_runner_kick(struct chan *, const struct msg *);
+void	 on_runner_renamed(struct chan *, const struct msg *);
+
+/* session.c */
+void	 session_init(void);
+void	 on_session_open(struct chan *, const struct msg *);
+void	 on_session_close(struct chan *, const struct msg *);
+struct session *session_find(struct chan *, uint64_t serial);
+struct chan *session_peer(const struct session *);
+/* All that run on this link are lost. */
+void	 sessions_lost(struct link *, const char *why);
+void	 sessions_clear(enum role);
+
+/* op.c */
+void	 on_job_start(struct chan *, const struct msg *);
+void	 on_job_data(struct chan *, const struct msg *);
+void	 on_job_credit(struct chan *, const struct msg *);
+void	 on_job_eof(struct chan *, const struct msg *);
+void	 on_job_attach(struct chan *, const struct msg *);
+void	 on_job_cancel(struct chan *, const struct msg *);
+void	 on_file_stat(struct chan *, const struct msg *);
+void	 on_file_list(struct chan *, const struct msg *);
+void	 on_file_mkdir(struct chan *, const struct msg *);
+void	 on_file_remove(struct chan *, const struct msg *);
+void	 on_file_get(struct chan *, const struct msg *);
+void	 on_file_put(struct chan *, const struct msg *);
+/* The request in flight has left for the runner. */
+void	 op_handed(struct op *);
+/* An answer to it: takes the link's assembled memory. */
+void	 op_answer(struct op *, struct v1_message *);
+/* These end it: the op is gone. */
+void	 op_refuse(struct op *, enum xerr, const char *);
+void	 op_done(struct op *);
+void	 op_exit(struct op *);
+void	 op_free(struct op *);
+/* Ask the runner; the op may be gone afterwards. */
+void	 op_ask(struct op *, enum v1_type);
+void	 op_send(struct op *, uint16_t type, const void *body);
+
+/* output.c: an answer on its way to front. */
+void	 output_pump(struct op *);
+void	 output_credit(struct op *, uint8_t stream, uint64_t upto);
+
+/* request.c: exec.def to JSON.  false: no memory. */
+bool	 request_simple(struct op *, enum v1_type, struct buf *,
+	    char id[24]);
+bool	 request_exec(struct op *, const struct exec_job_start *);
+bool	 request_exec_end(struct op *);
+bool	 request_put(struct op *);
+bool	 request_put_add(struct op *, struct slice);
+bool	 request_put_end(struct op *);
+/* Absolute as the runner understands it; returns; NULL: no memory. */
+char	*request_path(const struct link *, struct slice);
+
+/* reply.c: JSON to exec.def. */
+void	 reply_take(struct op *, enum v1_type asked, struct v1_message *);
+
+#endif

@@ -1,0 +1,267 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * From exec.def to the requests of protocol v1, rules of section 10: absolute
+ * paths, explicit modes, the reported shell's kind, timeouts in range.
+ * Runs in: remote.  What is written here comes from front and is bounded.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "workers/remote/remote.h"
+
+static void	body_path(const struct op *, struct jsonw *);
+static void	body_mkdir(const struct op *, struct jsonw *);
+
+static const struct {
+	enum v1_type	 type;
+	void		(*body)(const struct op *, struct jsonw *);
+} simple[] = {
+	{ V1_STAT, body_path },
+	{ V1_READ_DIR, body_path },
+	{ V1_READ_FILE, body_path },
+	{ V1_REMOVE, body_path },
+	{ V1_REMOVE_ALL, body_path },
+	{ V1_MKDIR_ALL, body_mkdir },
+};
+
+/* What turns a line of text into an argument vector, by the shell's name. */
+static const struct {
+	const char	*word;		/* in the name; NULL: all others */
+	const char	*program;	/* NULL: the reported one */
+	const char	*flag;
+} shells[] = {
+	{ "powershell", NULL, "-Command" },
+	{ "pwsh", NULL, "-Command" },
+	{ "cmd.exe", NULL, "/c" },
+	{ NULL, "sh", "-c" },
+};
+
+#define NITEMS(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* Opaque to the runner and never used twice on a connection. */
+static void
+request_id(char id[24])
+{
+	static uint64_t counter;
+
+	snprintf(id, 24, "req_%016llx",
+	    (unsigned long long)hash_number(++counter));
+}
+
+static void
+request_open(const struct op *op, struct jsonw *w, struct buf *b,
+    enum v1_type type, char id[24])
+{
+	request_id(id);
+	jsonw_init(w, b);
+	jsonw_object(w, NULL);
+	jsonw_text(w, "id", id);
+	jsonw_text(w, "type", v1_type_name(type));
+	jsonw_text(w, "user_id", op->link->user);
+	jsonw_object(w, "body");
+}
+
+static bool
+request_end(struct jsonw *w)
+{
+	jsonw_end(w);
+	jsonw_end(w);
+	return jsonw_ok(w);
+}
+
+static void
+body_path(const struct op *op, struct jsonw *w)
+{
+	jsonw_text(w, "path", op->path);
+}
+
+/* The directory itself, or that of the file which is going to be written. */
+static void
+body_mkdir(const struct op *op, struct jsonw *w)
+{
+	const char	*slash;
+	size_t		 len = strlen(op->path);
+
+	if (op->step == OP_PARENT) {
+		slash = strrchr(op->path, '/');
+		if (slash == NULL)
+			slash = strrchr(op->path, '\\');
+		if (slash != NULL)
+			len = slash == op->path ? 1 :
+			    (size_t)(slash - op->path);
+	}
+	jsonw_str(w, "path", (struct slice){ op->path, len });
+	jsonw_uint(w, "perm", op->step == OP_PARENT ? 0755 : op->mode);
+}
+
+bool
+request_simple(struct op *op, enum v1_type type, struct buf *b, char id[24])
+{
+	struct jsonw	w;
+	size_t		i;
+
+	request_open(op, &w, b, type, id);
+	for (i = 0; i < NITEMS(simple); i++)
+		if (simple[i].type == type)
+			simple[i].body(op, &w);
+	return request_end(&w);
+}
+
+/* A workspace of Windows, C:\..., wants its own joint. */
+static bool
+is_windows(const char *p)
+{
+	return ((p[0] | 0x20) >= 'a' && (p[0] | 0x20) <= 'z' && p[1] == ':') ||
+	    p[0] == '\\';
+}
+
+char *
+request_path(const struct link *l, struct slice path)
+{
+	const char	*ws = l->workspace, *sep = is_windows(ws) ? "\\" : "/";
+	const char	*p = path.p;
+	char		*dst;
+	size_t		 len = strlen(ws);
+
+	if (path.len > 0 && (*p == '/' || len == 0 || (is_windows(ws) &&
+	    path.len > 1 && (*p == '\\' || p[1] == ':'))))
+		return strndup(p, path.len);
+	if (path.len == 0)
+		return strdup(ws);
+	if (ws[len - 1] == '/' || ws[len - 1] == '\\')
+		sep = "";
+	if (asprintf(&dst, "%s%s%.*s", ws, sep, (int)path.len, p) == -1)
+		return NULL;
+	return dst;
+}
+
+/* No strcasestr everywhere, and the names are short. */
+static bool
+has_word(const char *text, const char *word)
+{
+	for (; *text != '\0'; text++)
+		if (strncasecmp(text, word, strlen(word)) == 0)
+			return true;
+	return false;
+}
+
+static void
+exec_args(const struct op *op, struct jsonw *w,
+    const struct exec_job_start *start)
+{
+	const char	*shell = op->link->shell;
+	uint32_t	 i;
+	size_t		 s = 0;
+
+	jsonw_array(w, "args");
+	for (i = 0; i < start->argv.n; i++)
+		jsonw_str(w, NULL, start->argv.v[i]);
+	if (start->argv.n == 0) {
+		while (shells[s].word != NULL &&
+		    !has_word(shell, shells[s].word))
+			s++;
+		jsonw_text(w, NULL, shells[s].program != NULL ?
+		    shells[s].program : shell);
+		jsonw_text(w, NULL, shells[s].flag);
+		jsonw_str(w, NULL, start->command);
+	}
+	jsonw_end(w);
+}
+
+/* All of it but stdin, which has not come yet. */
+bool
+request_exec(struct op *op, const struct exec_job_start *start)
+{
+	struct jsonw	*w = &op->w;
+	struct slice	 command = start->command;
+	char		*dir;
+	uint32_t	 i;
+
+	if ((dir = request_path(op->link, start->dir)) == NULL)
+		return false;
+	if (command.len == 0 && start->argv.n > 0)
+		command = start->argv.v[0];
+	request_open(op, w, &op->text, V1_EXEC, op->text_id);
+	jsonw_str(w, "command", command);
+	exec_args(op, w, start);
+	jsonw_bool(w, "shell", false);
+	if (*dir != '\0')
+		jsonw_text(w, "dir", dir);
+	free(dir);
+	if (start->env.n > 0) {
+		jsonw_array(w, "env");
+		for (i = 0; i < start->env.n; i++)
+			jsonw_str(w, NULL, start->env.v[i]);
+		jsonw_end(w);
+	}
+	jsonw_uint(w, "timeout", op->timeout);
+	if (start->run_as_user.len > 0)
+		jsonw_str(w, "run_as_user", start->run_as_user);
+	return jsonw_ok(w);
+}
+
+bool
+request_exec_end(struct op *op)
+{
+	if (op->input.len > 0)
+		jsonw_str(&op->w, "stdin", (struct slice){
+		    buf_data(&op->input), op->input.len });
+	buf_clear(&op->input);
+	return request_end(&op->w);
+}
+
+/*
+ * The content is encoded into the request as it comes, so that a file is held
+ * once; the writer has no open strings, hence the quotes by hand.
+ */
+bool
+request_put(struct op *op)
+{
+	static const char data[] = ",\"data\":\"";
+
+	request_open(op, &op->w, &op->text, V1_WRITE_FILE, op->text_id);
+	jsonw_text(&op->w, "path", op->path);
+	jsonw_uint(&op->w, "perm", op->mode);
+	return jsonw_ok(&op->w) &&
+	    buf_add(&op->text, data, sizeof(data) - 1) == 0;
+}
+
+bool
+request_put_add(struct op *op, struct slice bytes)
+{
+	char *dst = buf_reserve(&op->text, BASE64_LEN(bytes.len + 2));
+
+	if (dst == NULL)
+		return false;
+	op->text.len += base64_enc_add(&op->enc, dst, bytes.p, bytes.len);
+	return true;
+}
+
+bool
+request_put_end(struct op *op)
+{
+	char *dst = buf_reserve(&op->text, 8);
+
+	if (dst == NULL)
+		return false;
+	op->text.len += base64_enc_end(&op->enc, dst);
+	return buf_add(&op->text, "\"}}", 3) == 0;
+}
