@@ -159,7 +159,6 @@ conf_set(struct conf_ctx *ctx, enum conf_key key, const char *text,
 	return (0);
 }
 
-/* Reports where the path came from; path itself when nobody named it. */
 struct conf *
 conf_load(const char *path, const struct conf_opts *opts)
 {
@@ -168,8 +167,10 @@ conf_load(const char *path, const struct conf_opts *opts)
 	const char	*dflt;
 
 	dflt = opts->default_path != NULL ? opts->default_path : CONF_PATH;
-	if ((conf = conf_alloc(sizeof(*conf))) == NULL)
+	if ((conf = conf_alloc(sizeof(*conf))) == NULL) {
+		conf_report(&ctx, CONF_ERROR, dflt, 0, "out of memory");
 		return (NULL);
+	}
 	TAILQ_INIT(&conf->listens);
 	TAILQ_INIT(&conf->docker.capdrop);
 	conf->is_root = opts->is_root;
@@ -179,7 +180,7 @@ conf_load(const char *path, const struct conf_opts *opts)
 		conf->embedded = true;
 	else if ((conf->path = conf_strdup(path != NULL ? path : dflt)) ==
 	    NULL)
-		ctx.errors++;
+		conf_report(&ctx, CONF_ERROR, dflt, 0, "out of memory");
 	else
 		parse_file(&ctx, conf->path);
 	env_apply(&ctx);
@@ -212,8 +213,10 @@ conf_defaults(struct conf_ctx *ctx)
 		if (conf->from[key].origin == CONF_FROM_DEFAULT)
 			conf_default(ctx, (enum conf_key)key);
 	if (conf->is_root && !conf->embedded &&
-	    conf->from[CONF_K_CONTROL].origin == CONF_FROM_DEFAULT)
-		conf->control_group = conf_strdup("_xbot");
+	    conf->from[CONF_K_CONTROL].origin == CONF_FROM_DEFAULT &&
+	    (conf->control_group = conf_strdup("_xbot")) == NULL)
+		conf_fault(ctx, CONF_ERROR, &conf->from[CONF_K_CONTROL],
+		    "out of memory");
 	/* sun_path, with its NUL */
 	if (conf->control_path != NULL && strlen(conf->control_path) > 107)
 		conf_fault(ctx, CONF_ERROR, &conf->from[CONF_K_CONTROL],

@@ -393,7 +393,9 @@ dotenv_load(struct conf_ctx *ctx, struct dotenvs *envs, size_t *len)
 		path = buf;
 	}
 	from.name = (char *)(uintptr_t)path;
-	if ((conf->dotenv = conf_strdup(path)) == NULL ||
+	if ((conf->dotenv = conf_strdup(path)) == NULL)
+		conf_fault(ctx, CONF_ERROR, &from, "out of memory");
+	if (conf->dotenv == NULL ||
 	    (text = conf_slurp(ctx, path, "", true, DOTENV_MAX, len,
 	    &from)) == NULL)
 		return (NULL);

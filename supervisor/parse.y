@@ -616,7 +616,10 @@ control_group(const struct token *t)
 		fault(t, "control socket: bad group \"%s\"", t->s);
 		return (-1);
 	}
-	conf->control_group = conf_strdup(t->s);
+	if ((conf->control_group = conf_strdup(t->s)) == NULL) {
+		fault(t, "out of memory");
+		return (-1);
+	}
 	return (0);
 }
 

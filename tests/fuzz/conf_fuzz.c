@@ -33,7 +33,7 @@
 
 int		 LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
-static char	 dir[] = "/tmp/conf-fuzz-XXXXXX";
+static char	 dir[] = "conf-fuzz-XXXXXX";
 static char	 home[] = "HOME=/h";
 static char	*env[] = { home, NULL };
 
@@ -71,17 +71,19 @@ print(const struct conf *conf, size_t *len)
 {
 	char	*buf = NULL, *in, *out;
 	FILE	*fp;
+	bool	 bol;
 
 	if ((fp = open_memstream(&buf, len)) == NULL)
 		abort();
 	conf_print(conf, fp);
 	fclose(fp);
 	for (in = out = buf; *in != '\0';) {
-		if (strncmp(in, "\t# ", 3) == 0 || (*in == '#' &&
-		    (in == buf || in[-1] == '\n')))
+		bol = in == buf || in[-1] == '\n';
+		if (strncmp(in, "\t# ", 3) == 0 || (*in == '#' && bol)) {
 			while (*in != '\n')
 				in++;
-		else
+			in += bol;
+		} else
 			*out++ = *in++;
 	}
 	*out = '\0';
