@@ -1,0 +1,562 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * Processes: start, output, deadline, end.  Runs in: executor.
+ * Trusts: nothing a job does.  Owns: struct job; its leader's pid until it
+ * is reaped here.  A job ends when its leader ended and its pipes were
+ * drained for at most DRAIN_US; what it left behind by itself lives on.
+ */
+
+#include <sys/wait.h>
+#include <sys/resource.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "executor/executor.h"
+
+#define DRAIN_US	200000	/* wait for inheritors of the pipes */
+#define GRACE_US	200000	/* between TERM and KILL */
+#define POLL_US		3000	/* look again whether a tree is gone */
+#define GIVE_UP_US	5000000	/* members that cannot be killed */
+
+enum phase { PENDING, RUNNING, TERMINATING, KILLING, GONE };
+
+struct job {
+	struct op		 op;	/* first */
+	struct job		*next, *prev;
+	uint64_t		 print;	/* fingerprint of its job_start */
+	enum phase		 phase;
+	pid_t			 pid;	/* also its session, its group */
+	bool			 reaped, cancelled;
+	struct spawn		 spawn;
+	char			*what;	/* for messages: the program or dir */
+	uint32_t		 timeout_ms;
+	uint64_t		 started, timer, give_up;
+	struct tree		 tree;	/* members seen while killing */
+	struct in_stream	 in;
+	struct out_stream	 out[2];
+	struct exec_job_exit	 end;
+};
+
+static void	job_data(struct op *, uint8_t, uint64_t, struct slice);
+static void	job_eof(struct op *, uint8_t, uint64_t);
+static void	job_credit(struct op *, uint8_t, uint64_t);
+static void	job_cancel(struct op *);
+static void	job_signal(struct op *, int);
+static bool	job_pump(struct op *);
+static void	job_clear(struct op *);
+static void	job_kill(struct job *, enum job_how);
+
+static const struct op_class job_class = {
+	"job", job_data, job_eof, job_credit, job_cancel, job_signal,
+	job_pump, job_clear
+};
+
+static struct job	*jobs;		/* all */
+static size_t		 pending;	/* jobs in phase PENDING */
+
+static struct job *
+job_by_pid(pid_t pid)
+{
+	struct job *j;
+
+	for (j = jobs; j != NULL; j = j->next)
+		if (j->pid == pid && !j->reaped)
+			return j;
+	return NULL;
+}
+
+static bool
+is_leader(pid_t pid)
+{
+	return job_by_pid(pid) != NULL;
+}
+
+/* Whose pid this was has been told already: it is the new one's now. */
+static void
+pid_forget(pid_t pid)
+{
+	struct job *j;
+
+	for (j = jobs; j != NULL; j = j->next)
+		if (j->pid == pid)
+			j->pid = -1;
+}
+
+/* The same job_start again: say again that it runs. */
+static bool
+job_repeated(const struct id16 *id, uint64_t print)
+{
+	struct op		*op = op_find(id);
+	struct job		*j = (struct job *)op;
+	struct exec_job_started	 m = { .job = *id };
+
+	if (op == NULL || op->class != &job_class || j->print != print)
+		return false;
+	m.pid = j->pid > 0 ? (uint32_t)j->pid : 0;
+	if (j->phase != PENDING)
+		link_send(EXEC_JOB_STARTED, &m);
+	return true;
+}
+
+/* Directory of the job, guarded like a file; 0 or an errno. */
+static int
+job_dir(struct job *j, struct slice dir, char *pwd, size_t pwdlen)
+{
+	struct path	p;
+	int		rc;
+
+	j->spawn.dirfd = -1;
+	if (dir.len == 0) {
+		snprintf(pwd, pwdlen, "%s", opt.workspace);
+		return 0;
+	}
+	if ((rc = path_parse(dir, &p)) != 0)
+		return -rc;
+	rc = path_open(&p, O_PATH | O_DIRECTORY);
+	if (rc < 0)
+		return -rc;
+	j->spawn.dirfd = rc;
+	/* The shell's own idea of a logical PWD; it checks it. */
+	if (p.rel[0] == '/')
+		snprintf(pwd, pwdlen, "%s", p.rel);
+	else if (strcmp(p.rel, ".") == 0)
+		snprintf(pwd, pwdlen, "%s", opt.workspace);
+	else
+		snprintf(pwd, pwdlen, "%s/%s", strcmp(opt.workspace, "/") ==
+		    0 ? "" : opt.workspace, p.rel);
+	return 0;
+}
+
+static void
+job_link(struct job *j)
+{
+	j->next = jobs;
+	if (jobs != NULL)
+		jobs->prev = j;
+	jobs = j;
+}
+
+static const char *
+job_refusal(const struct exec_job_start *m)
+{
+	if (m->kind != JOB_EXEC)
+		return "this kind of job is not supported yet";
+	if (m->run_as_user.len > 0 && !opt.inherit)
+		return "run_as_user is for runners only";
+	return NULL;
+}
+
+void
+on_job_start(const struct exec_job_start *m, uint64_t print)
+{
+	char		 pwd[2 * PATH_MAX], what[256];
+	const char	*why;
+	struct job	*j;
+	int		 error;
+
+	if (job_repeated(&m->job, print))
+		return;
+	if ((why = job_refusal(m)) != NULL) {
+		refuse(&m->job, XERR_ENOTSUP, why);
+		return;
+	}
+	if ((j = calloc(1, sizeof(*j))) == NULL)
+		die("out of memory");
+	if (!op_enter(&j->op, &m->job, &job_class)) {
+		free(j);
+		return;
+	}
+	j->spawn.dirfd = j->in.w.fd = j->out[0].w.fd = j->out[1].w.fd = -1;
+	j->print = print;
+	j->phase = PENDING;
+	j->timeout_ms = m->timeout_ms;
+	job_link(j);
+	pending++;
+	if ((error = job_dir(j, m->dir, pwd, sizeof(pwd))) != 0) {
+		snprintf(what, sizeof(what), "%.*s", (int)m->dir.len,
+		    (const char *)m->dir.p);
+		op_fail(&j->op, error, what);
+		return;
+	}
+	if ((j->spawn.argv = spawn_args(m, pwd, &j->spawn.envp)) == NULL)
+		op_fail(&j->op, errno, "job");
+}
+
+/* Pipes for the three streams; ours in `ours`, the child's in spawn.fds. */
+static int
+job_pipes(struct job *j, int ours[3])
+{
+	int i, p[2];
+
+	for (i = 0; i < 3; i++)
+		ours[i] = j->spawn.fds[i] = -1;
+	if (j->in.eof)
+		j->spawn.fds[0] = opt.nullfd;
+	for (i = j->in.eof ? 1 : 0; i < 3; i++) {
+		if (pipe2(p, O_CLOEXEC) == -1)
+			return -1;
+		ours[i] = p[i == 0];
+		j->spawn.fds[i] = p[i != 0];
+		/* Only our end: the job expects blocking pipes. */
+		if (fcntl(ours[i], F_SETFL, O_NONBLOCK) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static void
+close_all(int *fds, int n)
+{
+	for (; n > 0; n--, fds++)
+		if (*fds != -1 && *fds != opt.nullfd)
+			close(*fds);
+}
+
+static void
+job_begin(struct job *j)
+{
+	struct exec_job_started	 m = { .job = j->op.id };
+	char			 path[PATH_MAX], what[512];
+	int			 ours[3] = { -1, -1, -1 }, error;
+	pid_t			 pid = -1;
+
+	pending--;
+	j->phase = RUNNING;
+	snprintf(what, sizeof(what), "%s", j->spawn.argv[0]);
+	j->spawn.path = path;
+	if ((error = spawn_find(&j->spawn, path, sizeof(path))) == 0) {
+		if (job_pipes(j, ours) == -1)
+			error = errno;
+		else {
+			j->started = now_us();
+			if ((pid = spawn_run(&j->spawn)) == -1)
+				error = errno;
+		}
+		close_all(j->spawn.fds, 3);
+	}
+	if (pid == -1) {
+		close_all(ours, 3);
+		op_fail(&j->op, error, what);
+		return;
+	}
+	free(j->spawn.argv);
+	j->spawn.argv = NULL;
+	if (j->spawn.dirfd != -1)
+		close(j->spawn.dirfd);
+	j->spawn.dirfd = -1;
+	pid_forget(pid);
+	j->pid = pid;
+	if (j->timeout_ms > 0)
+		j->timer = j->started + j->timeout_ms * UINT64_C(1000);
+	m.pid = (uint32_t)pid;
+	link_send(EXEC_JOB_STARTED, &m);
+	out_open(&j->out[0], &j->op, STREAM_STDOUT, ours[1]);
+	out_open(&j->out[1], &j->op, STREAM_STDERR, ours[2]);
+	if (ours[0] != -1)
+		in_open(&j->in, &j->op, ours[0]);
+}
+
+void
+job_start_pending(void)
+{
+	struct job *j, *next;
+
+	for (j = jobs; j != NULL && pending > 0; j = next) {
+		next = j->next;
+		if (j->phase == PENDING)
+			job_begin(j);
+	}
+}
+
+static void
+job_clear(struct op *op)
+{
+	struct job *j = (struct job *)op;
+
+	if (j->phase == PENDING)
+		pending--;
+	if (j->prev != NULL)
+		j->prev->next = j->next;
+	else
+		jobs = j->next;
+	if (j->next != NULL)
+		j->next->prev = j->prev;
+	in_clear(&j->in);
+	out_clear(&j->out[0]);
+	out_clear(&j->out[1]);
+	tree_clear(&j->tree);
+	if (j->spawn.dirfd != -1)
+		close(j->spawn.dirfd);
+	free(j->spawn.argv);
+}
+
+static void
+job_data(struct op *op, uint8_t stream, uint64_t offset, struct slice bytes)
+{
+	struct job *j = (struct job *)op;
+
+	if (stream == STREAM_STDIN)
+		in_data(&j->in, offset, bytes);
+}
+
+static void
+job_eof(struct op *op, uint8_t stream, uint64_t offset)
+{
+	struct job *j = (struct job *)op;
+
+	if (stream == STREAM_STDIN)
+		in_eof(&j->in, offset);
+}
+
+static void
+job_credit(struct op *op, uint8_t stream, uint64_t upto)
+{
+	struct job		*j = (struct job *)op;
+	struct out_stream	*s;
+
+	if (stream != STREAM_STDOUT && stream != STREAM_STDERR)
+		return;
+	s = &j->out[stream - STREAM_STDOUT];
+	if (upto > s->credit)
+		s->credit = upto;
+	if (s->ring.len > 0)
+		op_ready(op);
+}
+
+static bool
+job_pump(struct op *op)
+{
+	struct job	*j = (struct job *)op;
+	bool		 more;
+
+	more = out_pump(&j->out[0]);
+	more = out_pump(&j->out[1]) || more;
+	if (!more && j->reaped) {
+		job_advance(op);	/* may free it */
+		return false;
+	}
+	return more;
+}
+
+static void
+job_signal(struct op *op, int sig)
+{
+	struct job *j = (struct job *)op;
+
+	if (j->pid > 1 && !j->reaped && sig > 0 && sig < NSIG)
+		kill(-j->pid, sig);
+}
+
+static void
+job_cancel(struct op *op)
+{
+	struct job *j = (struct job *)op;
+
+	j->cancelled = true;
+	if (j->phase == PENDING) {
+		j->end.how = JOB_KILLED;
+		j->end.code = SIGKILL;
+		op_exit(op, &j->end);
+		return;
+	}
+	if (!j->reaped && j->phase != KILLING)
+		job_kill(j, j->phase == RUNNING ? JOB_KILLED :
+		    (enum job_how)j->end.how);
+	job_advance(op);
+}
+
+static struct tree_of
+job_tree(const struct job *j)
+{
+	return (struct tree_of){ .leader = j->pid, .id = &j->op.id,
+	    .known = &j->tree, .is_leader = is_leader };
+}
+
+static void
+job_kill(struct job *j, enum job_how how)
+{
+	j->end.how = (uint8_t)how;
+	j->phase = KILLING;
+	j->timer = now_us();
+	j->give_up = j->timer + GIVE_UP_US;
+}
+
+/* The deadline: ask first, whole group and whoever left it. */
+static void
+job_terminate(struct job *j, uint64_t now)
+{
+	struct tree_of of = job_tree(j);
+
+	j->end.how = JOB_TIMED_OUT;
+	j->phase = TERMINATING;
+	j->give_up = now + GRACE_US;
+	j->timer = now + POLL_US;
+	tree_collect(&j->tree, &of);
+	if (j->pid > 1 && !j->reaped)
+		kill(-j->pid, SIGTERM);
+	tree_signal(&j->tree, SIGTERM, j->pid);
+}
+
+static void
+job_tick(struct job *j, uint64_t now)
+{
+	struct tree_of of = job_tree(j);
+
+	switch (j->phase) {
+	case PENDING:
+		return;
+	case RUNNING:
+		if (!j->reaped) {
+			job_terminate(j, now);
+			return;
+		}
+		j->timer = 0;	/* drained long enough */
+		out_finish(&j->out[0]);
+		out_finish(&j->out[1]);
+		break;
+	case TERMINATING:
+		tree_collect(&j->tree, &of);
+		j->timer = now + POLL_US;
+		if (j->tree.n > 0) {
+			if (now >= j->give_up)
+				job_kill(j, JOB_TIMED_OUT);
+			return;
+		}
+		j->phase = GONE;
+		break;
+	case KILLING:
+		j->timer = now + POLL_US;
+		if (tree_kill(&j->tree, &of) > 0 && now < j->give_up)
+			return;
+		if (j->tree.n > 0)
+			warn_log("job %02x%02x%02x%02x: %zu processes cannot "
+			    "be killed", j->op.id.b[0], j->op.id.b[1],
+			    j->op.id.b[2], j->op.id.b[3], j->tree.n);
+		j->phase = GONE;
+		break;
+	case GONE:
+		j->timer = 0;
+		out_finish(&j->out[0]);
+		out_finish(&j->out[1]);
+		break;
+	}
+	if (j->phase == GONE && j->timer != 0)
+		j->timer = now + DRAIN_US;
+	job_advance(&j->op);
+}
+
+/* Read what is left and end the job when nothing holds it any more. */
+void
+job_advance(struct op *op)
+{
+	struct job	*j = (struct job *)op;
+	int		 i;
+
+	if (j->phase == TERMINATING || j->phase == KILLING ||
+	    (j->phase == RUNNING && !j->reaped))
+		return;
+	for (i = 0; i < 2; i++) {
+		out_read(&j->out[i]);
+		if (j->cancelled && j->out[i].credit <= j->out[i].sent) {
+			loop_close(&j->out[i].w);
+			out_drop(&j->out[i]);
+		}
+	}
+	for (i = 0; i < 2; i++)
+		if (j->out[i].w.fd != -1 || j->out[i].ring.len > 0)
+			return;
+	op_exit(op, &j->end);
+}
+
+static uint64_t
+tv_us(struct timeval tv)
+{
+	return (uint64_t)tv.tv_sec * 1000000 + (uint64_t)tv.tv_usec;
+}
+
+static void
+job_ended(struct job *j, int status, const struct rusage *ru)
+{
+	uint64_t now = now_us();
+
+	j->reaped = true;
+	j->end.duration_us = now - j->started;
+	j->end.utime_us = tv_us(ru->ru_utime);
+	j->end.stime_us = tv_us(ru->ru_stime);
+	j->end.maxrss_kb = (uint64_t)ru->ru_maxrss;
+	j->end.code = WIFSIGNALED(status) ? WTERMSIG(status) :
+	    WEXITSTATUS(status);
+	if (j->phase == RUNNING) {
+		j->end.how = WIFSIGNALED(status) ? JOB_SIGNALLED : JOB_EXITED;
+		j->timer = now + DRAIN_US;
+	}
+	in_clear(&j->in);
+	job_advance(&j->op);
+}
+
+/* Our leaders, and as subreaper (or PID 1) whatever was orphaned. */
+void
+job_reap(void)
+{
+	struct rusage	 ru;
+	struct job	*j;
+	uint64_t	 now;
+	pid_t		 pid;
+	int		 status;
+
+	while ((pid = wait4(-1, &status, WNOHANG, &ru)) > 0)
+		if ((j = job_by_pid(pid)) != NULL)
+			job_ended(j, status, &ru);
+	/* A tree that is being ended may just have lost its last member. */
+	now = now_us();
+	for (j = jobs; j != NULL; j = j->next)
+		if ((j->phase == TERMINATING || j->phase == KILLING) &&
+		    j->timer > now + POLL_US - 1000)
+			continue;
+		else if (j->phase == TERMINATING || j->phase == KILLING)
+			j->timer = now;
+}
+
+void
+job_timers(uint64_t now)
+{
+	struct job *j, *next;
+
+	for (j = jobs; j != NULL; j = next) {
+		next = j->next;
+		if (j->timer != 0 && j->timer <= now)
+			job_tick(j, now);
+	}
+}
+
+uint64_t
+job_next_timer(void)
+{
+	struct job	*j;
+	uint64_t	 at = UINT64_MAX;
+
+	for (j = jobs; j != NULL; j = j->next)
+		if (j->timer != 0 && j->timer < at)
+			at = j->timer;
+	return at;
+}
