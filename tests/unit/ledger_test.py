@@ -461,7 +461,8 @@ def test_big_table(path):
         assert led.create(user, 'one', docker_image='i' * 256,
                           workspace=b'w' * 4096, llm_model='m' * 256) == NONE
     led.control = led.peer('control')
-    assert led.ask('token_query', hash=sha('x')).kind == 0
+    led.front.send('token_query', 5, hash=sha('x'))
+    assert led.front.recv().kind == 0
     # Now its channel is full, with most of the table still to come.
     for i, (user, name) in enumerate((('u0', 'late'), ('zz', 'late'))):
         led.front.send('runner_create', i, user=user, name=name,
