@@ -367,8 +367,10 @@ class Slots:
 class Supervisor:
     """xbot-supervisor in a directory of its own, on a port of its own."""
 
+    LIMITS = "user limit exec 64 task 32 pty 8 rate 100000/s"
+
     def __init__(self, build, config="", none="", modes=None, env=None,
-                 start=True, args=()):
+                 start=True, args=(), limits=LIMITS):
         self.build = os.path.abspath(build)
         self.dir = tempfile.mkdtemp(prefix="xbot-test-")
         os.chmod(self.dir, 0o711)
@@ -382,6 +384,7 @@ class Supervisor:
                                "sandbox host yes\n")
         self.extra, self.none = config, none
         self.env, self.args = dict(env or {}), list(args)
+        self.limits = limits
         self.process = self.log = None
         self.runners, self.clients = [], []
         self.problems = []
@@ -399,7 +402,7 @@ class Supervisor:
             f.write(f'listen on 127.0.0.1 port {self.port}\n'
                     f'control socket "{self.socket}"\n'
                     f'state directory "{self.state}"\n'
-                    f'{self.modes}'
+                    f'{self.modes}{self.limits}\n'
                     f'none {{\n\t{uids}workspace "{self.work}/%u"\n'
                     f'\t{self.none}\n}}\n{self.extra}\n')
 

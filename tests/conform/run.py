@@ -1,0 +1,104 @@
+#!/usr/bin/python3
+# Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
+"""The HTTP API against a real supervisor.
+
+usage: run.py BUILDDIR [test ...]
+
+execs.py and files.py run for a user on the host and for one on a runner, and
+what both were answered is compared; the other modules once.
+"""
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "../lib"))
+
+import execs
+import files
+from xbot import Client, Supervisor, Tap, tests_of, verdict
+
+
+class Place:
+    """A user, and where the user's commands run."""
+
+    def __init__(self, sup, user, backend, runner, workspace):
+        self.sup, self.user = sup, user
+        self.backend, self.runner = backend, runner
+        self.workspace, self.token = workspace, sup.token
+        self.client = sup.connect()
+        self.record = []
+
+    def fresh(self):
+        return Client(self.sup.port, self.token)
+
+    def note(self, a):
+        """What has to be equal in every placement."""
+        text = a.body.decode(errors="replace")
+        if a.body[:1] == b"{":
+            try:
+                got = json.loads(text)
+            except ValueError:
+                got = {}
+            for key in ("duration_ms", "backend", "runner"):
+                got.pop(key, None)
+            if "error" in got:
+                got["error"].pop("message", None)
+            text = json.dumps(got, sort_keys=True)
+        text = text.replace(self.workspace, "WORKSPACE")
+        self.record.append((a.status, text[:2000], len(text)))
+        return a
+
+    def forget(self):
+        """The answers since the last one compared differ by contract."""
+        self.record.clear()
+
+    def exec(self, command=None, headers=None, query="", **fields):
+        return self.note(self.client.exec(self.user, command, headers,
+                                          query, **fields))
+
+    def file(self, method, path, body=None, what="files", headers=None,
+             **query):
+        return self.note(self.client.file(method, self.user, path, body,
+                                          what, headers, **query))
+
+    def call(self, *args, **more):
+        return self.note(self.client.call(*args, **more))
+
+
+def compare(t, test, places):
+    records = []
+    for place in places:
+        place.record = []
+        t.run(test, place)
+        records.append(place.record)
+    t.where = test.__name__[5:].replace("_", " ") + ": "
+    first = records[0]
+    for place, other in zip(places[1:], records[1:]):
+        odd = [f"{place.backend} {b}\n{places[0].backend} {a}"
+               for a, b in zip(first, other) if a != b]
+        t.ok(not odd and len(first) == len(other),
+             f"{place.backend} answers as {places[0].backend}",
+             "\n".join(odd) or f"{len(first)} and {len(other)} answers")
+    t.where = ""
+
+
+def main():
+    build, wanted = sys.argv[1], sys.argv[2:]
+    t = Tap()
+    tests = tests_of(execs) + tests_of(files)
+    if wanted:
+        tests = [f for f in tests if any(w in f.__name__ for w in wanted)]
+    with Supervisor(build) as sup:
+        runner = sup.runner("alice")
+        places = [
+            Place(sup, "bob", "none", "", os.path.join(sup.work, "bob")),
+            Place(sup, "alice", "remote", "laptop", runner.workspace)]
+        for test in tests:
+            compare(t, test, places)
+        verdict(t, sup)
+    return t.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
