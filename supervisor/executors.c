@@ -45,6 +45,7 @@
 #include "proto/error.h"
 #include "supervisor/conf.h"
 #include "supervisor/executors.h"
+#include "supervisor/paths.h"
 #include "supervisor/proc.h"
 
 #define EXECUTOR_FD	3
@@ -74,25 +75,6 @@ executors_slots(const struct conf *c)
 	return c->none.uid_max - c->none.uid_min + 1;
 }
 
-/* mkdir -p; what is above the base is the administrator's. */
-static bool
-base_make(const char *path)
-{
-	char	 part[PATH_MAX], *p;
-
-	if (snprintf(part, sizeof(part), "%s", path) >= (int)sizeof(part)) {
-		errno = ENAMETOOLONG;
-		return false;
-	}
-	for (p = part + 1; (p = strchr(p, '/')) != NULL; *p++ = '/') {
-		*p = '\0';
-		if (mkdir(part, 0755) == -1 && errno != EEXIST)
-			return false;
-	}
-	/* 0711: users reach their own directory and list no other's. */
-	return mkdir(part, 0711) == 0 || errno == EEXIST;
-}
-
 bool
 executors_init(const struct conf *c)
 {
@@ -101,7 +83,8 @@ executors_init(const struct conf *c)
 		return true;
 	if (program == -1 && (program = libexec_open("xbot-executor")) == -1)
 		return false;
-	if (!base_make(conf->none.base)) {
+	/* 0711: users reach their own directory and list no other's. */
+	if (!dirs_make(conf->none.base, 0711)) {
 		log_error("workspace %s", conf->none.base);
 		return false;
 	}

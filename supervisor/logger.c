@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "supervisor/logger.h"
+#include "supervisor/paths.h"
 
 static bool		 foreground;
 static enum log_level	 level;
@@ -102,6 +103,8 @@ logger_audit_open(const char *path)
 {
 	int fd = -1;
 
+	if (path != NULL && !dirs_make_above(path))
+		return false;
 	if (path != NULL && (fd = open(path, O_WRONLY | O_CREAT | O_APPEND |
 	    O_CLOEXEC | O_NOFOLLOW, 0600)) == -1)
 		return false;

@@ -21,7 +21,6 @@
 
 #include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -42,6 +41,7 @@
 #include "supervisor/executors.h"
 #include "supervisor/listen.h"
 #include "supervisor/logger.h"
+#include "supervisor/paths.h"
 #include "supervisor/proc.h"
 #include "supervisor/reload.h"
 
@@ -145,24 +145,17 @@ descriptors_clean(void)
 static bool
 state_make(const struct conf *conf)
 {
-	char	 part[PATH_MAX], *p;
 	uid_t	 uid;
 	gid_t	 gid;
 	int	 fallback, fd;
 
-	snprintf(part, sizeof(part), "%s", conf->state);
-	for (p = part + 1; (p = strchr(p, '/')) != NULL; *p++ = '/') {
-		*p = '\0';
-		if (mkdir(part, 0755) == -1 && errno != EEXIST)
-			return false;
-	}
-	if (mkdir(part, 0700) == -1 && errno != EEXIST)
+	if (!dirs_make(conf->state, 0700))
 		return false;
 	if (conf->is_root) {
 		if (priv_user(policy_get(ROLE_LEDGER), conf->require ?
 		    PRIV_REQUIRE : PRIV_PREFER, &uid, &gid, &fallback) == -1)
 			return false;
-		if ((fd = open(part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+		if ((fd = open(conf->state, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
 		    O_CLOEXEC)) == -1)
 			return false;
 		if (fchown(fd, uid, gid) == -1) {
@@ -174,15 +167,23 @@ state_make(const struct conf *conf)
 	return true;
 }
 
-/* Two supervisors on one state would hand out each slot twice. */
+/*
+ * Two supervisors on one state would hand out each slot twice.  A file of its
+ * own: ledger locks the directory, against a second ledger.
+ */
 static bool
 state_lock(const struct conf *conf)
 {
-	int fd;
+	char	path[PATH_MAX];
+	int	fd;
 
+	snprintf(path, sizeof(path), "%s/supervisor.lock", conf->state);
 	/* Kept open, and the lock with it, until we exit. */
-	if ((fd = open(conf->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+	if ((fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+	    0600)) == -1) {
+		log_error("%s", path);
 		return false;
+	}
 	if (flock(fd, LOCK_EX | LOCK_NB) == -1) {
 		log_errorx("state directory %s: another supervisor runs here",
 		    conf->state);

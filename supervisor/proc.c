@@ -250,7 +250,9 @@ proc_fork(struct proc *p)
 	}
 	p->chan = chan_new(base, sv[0], policy_get(p->role)->name,
 	    &rules_of[p->role], p);
-	return p->chan != NULL;
+	/* Out of memory: its end of the channel closes, it will exit, and
+	 * its death starts the next attempt. */
+	return true;
 }
 
 static void
@@ -278,7 +280,8 @@ proc_start(struct proc *p)
 	listen_hand_out(p->role, p->chan);
 	if (p->role == ROLE_FRONT || p->role == ROLE_CONTROL)
 		for (r = ROLE_SUPERVISOR; r < ROLE_MAX; r++)
-			if (procs[r].wanted)
+			if (procs[r].wanted || (r == ROLE_DOCKER &&
+			    conf->have_docker))
 				worker_tell(&procs[r], p->chan);
 	edges_connect(p->role);
 	chan_send(p->chan, CTL_GO, 0, NULL);
