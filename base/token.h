@@ -29,7 +29,8 @@
 enum token_kind {
 	TOKEN_UNKNOWN = 0,
 	TOKEN_SERVICE = 1,	/* acts for every user */
-	TOKEN_USER = 2		/* acts for one */
+	TOKEN_USER = 2,		/* acts for one */
+	TOKEN_FAILED = 3	/* the ledger cannot tell now; never stored */
 };
 
 #define TOKEN_LEN	43	/* 32 random bytes, base64url, no padding */

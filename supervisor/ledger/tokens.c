@@ -60,7 +60,6 @@ on_token_query(struct chan *c, const struct msg *m)
 	struct store_key		 key;
 	struct store_tx			 tx;
 	const char			*text;
-	enum xerr			 code;
 
 	store_begin(&tx, false);
 	if (!hash_ok(q->hash))
@@ -76,10 +75,11 @@ on_token_query(struct chan *c, const struct msg *m)
 		a.name = t.name;
 	}
 	/* Not knowing is not the same as there being none. */
-	if (tx.rc == 0)
-		chan_send(c, CTL_TOKEN_ANSWER, m->serial, &a);
-	if ((code = store_end(&tx, &text)) != XERR_NONE)
-		push_refuse(c, m->serial, code, "%s", text);
+	if (tx.rc != 0)
+		a.kind = TOKEN_FAILED;
+	chan_send(c, CTL_TOKEN_ANSWER, m->serial, &a);
+	if (store_end(&tx, &text) != XERR_NONE)
+		log_warnx("a token could not be looked up: %s", text);
 }
 
 /* The record of an id, with its key. */

@@ -595,7 +595,10 @@ def test_early_peer(path):
     front = child.peer('front')
     front.send('token_query', 5, hash=sha('x'))
     m = front.recv()
-    assert (m.name, m.serial, m.code) == ('ledger_done', 5, 12), m
+    assert (m.name, m.serial, m.kind) == ('token_answer', 5, 3), m
+    front.send('active_set', 6, user='alice')
+    m = front.recv()
+    assert (m.name, m.serial, m.code) == ('ledger_done', 6, 12), m
     assert child.go()
     assert front.recv().name == 'route_synced'
     child.kill()
