@@ -93,8 +93,11 @@ child_main(int argc, char *argv[], const struct child_ops *the_ops)
 	/* Executed by descriptor, older kernels call us by its number. */
 	prctl(PR_SET_NAME, policy_get(role)->binary);
 	signal(SIGPIPE, SIG_IGN);
-	/* ^C in a terminal reaches the whole group; the parent tells us. */
+	/* A terminal or a service manager signals the whole group: the parent
+	 * answers, and tells us in what order. */
 	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 	if (n + ops->nfrom_parent > RULES_MAX)
 		fatalx("too many rules");
 	memcpy(rules_v, own_rules, sizeof(own_rules));

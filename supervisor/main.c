@@ -23,6 +23,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -192,6 +193,44 @@ state_lock(const struct conf *conf)
 	return true;
 }
 
+/* Tokens from the environment: read now, and on a reload from our copy, but
+ * not for others to find in /proc/PID/environ or in a child. */
+static char **
+environ_take(char **from)
+{
+	static const char *const secret[] = {
+		"SANDBOX_AUTH_TOKEN=", "ABBOT_SKILL_RUNNER_TOKEN=",
+	};
+	char	**copy;
+	size_t	  n = 0, i, k;
+
+	while (from[n] != NULL)
+		n++;
+	if ((copy = calloc(n + 1, sizeof(char *))) == NULL)
+		return NULL;
+	for (i = 0; i < n; i++) {
+		if ((copy[i] = strdup(from[i])) == NULL)
+			return NULL;
+		for (k = 0; k < sizeof(secret) / sizeof(secret[0]); k++)
+			if (strncmp(from[i], secret[k], strlen(secret[k]))
+			    == 0)
+				explicit_bzero(from[i] + strlen(secret[k]),
+				    strlen(from[i]) - strlen(secret[k]));
+	}
+	return copy;
+}
+
+/* A daemon's working directory is /: a later reload needs whole paths. */
+static const char *
+path_whole(const char *path)
+{
+	char *whole;
+
+	if (path == NULL || (whole = realpath(path, NULL)) == NULL)
+		return path;
+	return whole;
+}
+
 static void
 on_chld(evutil_socket_t sig, short what, void *arg)
 {
@@ -296,10 +335,13 @@ main(int argc, char *argv[])
 
 	options_parse(&o, argc, argv);
 	descriptors_clean();
+	o.file = path_whole(o.file);
+	o.envfile = path_whole(o.envfile);
 	co.macros = o.macros;
 	co.nmacros = o.nmacros;
 	co.envfile = o.envfile;
-	co.environ = environ;
+	if ((co.environ = environ_take(environ)) == NULL)
+		err(1, NULL);
 	co.is_root = geteuid() == 0;
 	co.report = report_early;
 	if ((conf = conf_load(o.file, &co)) == NULL)
@@ -313,10 +355,8 @@ main(int argc, char *argv[])
 		conf_free(conf);
 		return 0;
 	}
-	if (!o.foreground && daemon(0, 0) == -1) {
-		perror("xbot-supervisor: daemon");
-		return 1;
-	}
+	if (!o.foreground && daemon(0, 0) == -1)
+		err(1, "daemon");
 	logger_init(o.foreground, o.verbose ? LOG_LEVEL_DEBUG :
 	    reload_log_level(conf));
 	reload_init(o.file, &co);
