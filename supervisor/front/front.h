@@ -35,6 +35,7 @@
 #include "base/child.h"
 #include "base/ids.h"
 #include "base/json.h"
+#include "base/table.h"
 #include "proto/buf.h"
 #include "proto/ctl_msg.h"
 #include "proto/error.h"
@@ -112,17 +113,18 @@ struct api_route {
 /* One a file; api.c lists them.  Weak: a file may not be there yet. */
 extern const struct api_route exec_routes[], file_routes[], misc_routes[],
     admin_routes[];
-extern const struct api_route runner_routes[], token_routes[],
-    runner_ws_routes[] __attribute__((weak));
+__attribute__((weak)) extern const struct api_route runner_routes[],
+    token_routes[], runner_ws_routes[];
 
 /* --- requests --- */
 
 #define REQ_SEGS	2
 
 struct req {
+	struct table_node	 node;	/* first: see req_find */
 	uint64_t		 serial;
 	const struct api_route	*route;
-	char			 user[USER_MAX + 1];	/* "" without {user} */
+	char			 user[ID_USER_MAX + 1];	/* "" without {user} */
 	const char		*seg[REQ_SEGS];		/* other {...}, decoded */
 	bool			 service;	/* acts for every user */
 	const struct json_value	*body;	/* BODY_JSON: valid inside start() */
@@ -228,6 +230,8 @@ bool	 admin_peer(int fd);
 void	 admin_group_resolve(void);
 
 /* api.c */
+/* Of sessions and questions: never 0, never again in this process. */
+uint64_t serial_next(void);
 extern const struct http_server_ops api_ops;
 void	 api_log_failure(struct req *, int status, const char *);
 

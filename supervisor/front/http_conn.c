@@ -166,6 +166,8 @@ http_run(struct http_req *c)
 	c->running = 0;
 	if (c->state == HS_DEAD)
 		http_conn_free(c);
+	else
+		bevio_read_ahead(c->bev, conn_high(c));
 }
 
 static void

@@ -400,8 +400,8 @@ server_admit(struct http_server *s, int fd, void *listener,
 
 	s->stats.accepted++;
 	peer_name(ss, name, sizeof(name));
-	if (s->ops.on_accept != NULL &&
-	    s->ops.on_accept(s->arg, listener, fd) != 0) {
+	if (s->draining || (s->ops.on_accept != NULL &&
+	    s->ops.on_accept(s->arg, listener, fd) != 0)) {
 		log_info("request %llu: %s not admitted",
 		    (unsigned long long)serial, name);
 		s->stats.refused++;

@@ -26,12 +26,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ids.h"
 #include "proto/error.h"
 
 struct chan;
 struct msg;
 
-#define ROUTE_DOCKER	"__docker__"	/* the built-in runner's name */
+#define ROUTE_DOCKER	RUNNER_DOCKER
 
 /* A runner as the copy knows it. */
 struct route_runner {

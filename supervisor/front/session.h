@@ -68,7 +68,6 @@ uint64_t now_ms(void);
 
 /* --- edges --- */
 extern const struct rules session_rules, remote_rules;
-void	 session_peer_up(enum role, struct chan *);
 unsigned int session_count(void);
 
 #endif

@@ -1,0 +1,275 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * From a request's head to its handler: which route, who may, is the body
+ * what it should be.  Runs in: front, control.  Input is hostile.
+ * Owns: the table of requests.
+ *
+ * The token is checked before the body is read.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "supervisor/front/front.h"
+
+struct front		 front;
+
+static struct table	 requests;
+
+static const struct api_route *const tables[] = {
+	exec_routes, file_routes, runner_ws_routes, runner_routes,
+	token_routes, misc_routes, admin_routes
+};
+
+static void	 on_request(struct http_req *, void *);
+static void	 on_body(struct http_req *, void *, const void *, size_t);
+static void	 on_body_end(struct http_req *, void *);
+static void	 on_writable(struct http_req *, void *);
+static void	 on_close(struct http_req *, void *, enum http_end);
+static bool	 pattern_matches(const char *, const struct http_segs *,
+		    struct req *, const char **);
+static const struct api_route *route_find(struct req *, struct http_req *,
+		    unsigned int *, const char **);
+static void	 dispatch(struct req *, struct http_req *);
+static void	 permitted(struct req *);
+static void	 collected(struct http_req *, void *, const char *, size_t);
+
+const struct http_server_ops api_ops = { .on_request = on_request };
+
+static const struct http_handler handler = {
+	.on_body = on_body, .on_body_end = on_body_end,
+	.on_writable = on_writable, .on_close = on_close
+};
+
+struct req *
+req_find(uint64_t serial)
+{
+	return (struct req *)table_find(&requests, serial);
+}
+
+uint64_t
+serial_next(void)
+{
+	static uint64_t last;
+
+	return ++last;
+}
+
+static void
+on_request(struct http_req *h, void *arg)
+{
+	struct req *r;
+
+	if ((r = calloc(1, sizeof(*r))) == NULL ||
+	    !table_add(&requests, &r->node, http_req_serial(h))) {
+		free(r);
+		http_reply_error(h, XERR_EBUSY, "no memory");
+		return;
+	}
+	r->serial = http_req_serial(h);
+	r->listener = (unsigned int)(uintptr_t)http_req_listener(h);
+	http_set_handler(h, &handler, r);
+	dispatch(r, h);
+}
+
+/*
+ * Does the path have this shape?  user is the {user} segment, or NULL.
+ */
+static bool
+pattern_matches(const char *p, const struct http_segs *segs, struct req *r,
+    const char **user)
+{
+	unsigned int	 i, nseg = 0;
+	size_t		 n;
+
+	*user = NULL;
+	for (i = 0; *p == '/' && p[1] != '\0'; i++, p += n) {
+		n = strcspn(++p, "/");
+		if (i == segs->n)
+			return false;
+		if (strncmp(p, "{user}", 6) == 0)
+			*user = segs->s[i];
+		else if (*p == '{') {
+			if (segs->s[i][0] == '\0' || nseg == REQ_SEGS)
+				return false;
+			r->seg[nseg++] = segs->s[i];
+		} else if (strncmp(p, segs->s[i], n) != 0 ||
+		    segs->s[i][n] != '\0')
+			return false;
+	}
+	return i == segs->n;
+}
+
+/* NULL, and *verbs tells which methods this path has otherwise. */
+static const struct api_route *
+route_find(struct req *r, struct http_req *h, unsigned int *verbs,
+    const char **user)
+{
+	const struct api_route	*t;
+	unsigned int		 verb = http_req_verb(h), has;
+	size_t			 i;
+
+	*verbs = 0;
+	for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		for (t = tables[i]; t != NULL && t->pattern != NULL; t++) {
+			if (!(t->listeners & r->listener) ||
+			    !pattern_matches(t->pattern, &r->segs, r, user))
+				continue;
+			has = t->verbs | (t->verbs & HV_GET ? HV_HEAD : 0);
+			if (has & verb)
+				return t;
+			*verbs |= has;
+		}
+	}
+	return NULL;
+}
+
+static void
+dispatch(struct req *r, struct http_req *h)
+{
+	const char	*user;
+	unsigned int	 verbs;
+
+	if (http_req_segs(h, &r->segs) == -1) {
+		req_error(r, XERR_EINVAL, "malformed path");
+		return;
+	}
+	if ((r->route = route_find(r, h, &verbs, &user)) == NULL) {
+		if (verbs == 0) {
+			req_error(r, XERR_ENOENT, "no such route");
+			return;
+		}
+		r->answered = true;
+		front.answers[405]++;
+		api_log_failure(r, 405, "method not allowed");
+		http_reply_405(h, verbs);
+		return;
+	}
+	if (user != NULL) {
+		if (!id_user_ok(slice_str(user))) {
+			req_error(r, XERR_EINVAL, "malformed user id");
+			return;
+		}
+		(void)slice_copy(r->user, sizeof(r->user), slice_str(user));
+	}
+	if (r->route->right == RIGHT_NONE)
+		permitted(r);
+	else if (!front.control)
+		auth_check(r, permitted);
+	else if (admin_peer(http_req_fd(h))) {
+		r->service = true;
+		permitted(r);
+	} else
+		req_error(r, XERR_EPERM, "not an administrator");
+}
+
+/* Who it is is clear, and that he may. */
+static void
+permitted(struct req *r)
+{
+	struct http_req *h = req_http(r);
+
+	if (h == NULL || (r->route->right != RIGHT_NONE && !limit_rate(r)))
+		return;
+	switch (r->route->body) {
+	case BODY_NONE:
+	case BODY_RAW:
+		r->route->start(r);
+		break;
+	case BODY_JSON:
+	case BODY_OPTIONAL_JSON:
+		http_body_collect(h, front.conf.json_max, collected);
+		break;
+	}
+}
+
+static void
+collected(struct http_req *h, void *arg, const char *data, size_t len)
+{
+	struct req	*r = arg;
+	struct json	*j;
+	const char	*why;
+
+	if (len == 0 && r->route->body == BODY_OPTIONAL_JSON) {
+		r->route->start(r);
+		return;
+	}
+	if ((j = json_parse(data, len, 0, &why)) == NULL) {
+		req_error(r, XERR_EINVAL, "body: %s", why);
+		return;
+	}
+	r->body = json_root(j);
+	if (json_type(r->body) != JSON_OBJECT)
+		req_error(r, XERR_EINVAL, "body: not an object");
+	else
+		r->route->start(r);
+	r->body = NULL;
+	json_free(j);
+}
+
+void
+req_stream(struct req *r, const struct http_handler *ops)
+{
+	struct http_req *h = req_http(r);
+
+	r->http_ops = ops;
+	if (h != NULL && ops->on_body != NULL)
+		http_body_stream(h);
+}
+
+static void
+on_body(struct http_req *h, void *arg, const void *data, size_t len)
+{
+	struct req *r = arg;
+
+	if (r->http_ops != NULL && r->http_ops->on_body != NULL)
+		r->http_ops->on_body(h, r, data, len);
+}
+
+static void
+on_body_end(struct http_req *h, void *arg)
+{
+	struct req *r = arg;
+
+	if (r->http_ops != NULL && r->http_ops->on_body_end != NULL)
+		r->http_ops->on_body_end(h, r);
+}
+
+static void
+on_writable(struct http_req *h, void *arg)
+{
+	struct req *r = arg;
+
+	if (r->http_ops != NULL && r->http_ops->on_writable != NULL)
+		r->http_ops->on_writable(h, r);
+}
+
+static void
+on_close(struct http_req *h, void *arg, enum http_end end)
+{
+	struct req *r = arg;
+
+	if (!r->answered && end == HTTP_GONE)
+		api_log_failure(r, 0, "the client went away");
+	if (r->close != NULL)
+		r->close(r, r->data);
+	limit_release(r);
+	table_remove(&requests, &r->node);
+	free(r);
+}

@@ -1,0 +1,524 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * POST exec: one command, its input and its output.  Runs in: front,
+ * control.  Input is hostile on both sides: the client's JSON, and what an
+ * executor in a container says.  Owns: struct exec, one a request.
+ *
+ * The client that goes away closes its session, and with it its command.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "proto/frame.h"
+#include "proto/jobs.h"
+#include "supervisor/front/exec.h"
+
+#define ARGS_MAX	4096		/* exec.def: job_start.argv */
+#define ENV_MAX		1024
+#define TEXT_MAX	131072		/* each string of them */
+#define TIMEOUT_MAX	3600
+#define TIMEOUT_DEFAULT	60
+#define GRACE_MS	10000		/* the executor's own deadline first */
+#define STDIN_CHUNK	(64u * 1024)
+#define AUDIT_COMMAND	1024		/* bytes of a command in the trail */
+
+/* What the body says; strings are views of it. */
+struct wanted {
+	struct exec_job_start	 start;
+	struct slice		 argv[ARGS_MAX];
+	struct slice		 env[ENV_MAX];
+	char			 session[SESSION_MAX + 1];
+	struct slice		 input;
+	bool			 input_base64;
+	int64_t			 timeout;
+};
+
+static void	 on_exec(struct req *);
+static void	 exec_close(struct req *, void *);
+static void	 exec_writable_cb(struct http_req *, void *);
+static bool	 wanted_parse(struct req *, struct wanted *);
+static bool	 wanted_command(struct req *, struct wanted *);
+static bool	 wanted_strings(struct req *, const char *, struct slice *,
+		    uint32_t, struct slices *);
+static bool	 wanted_env(struct req *, struct wanted *);
+static bool	 wanted_input(struct req *, struct wanted *, struct exec *);
+static bool	 wanted_fits(struct req *, const struct wanted *);
+static bool	 text_get(struct req *, const char *, struct slice *);
+static bool	 how_to_answer(struct req *, struct exec *);
+static void	 exec_begin(struct req *, struct exec *, struct wanted *);
+static void	 input_send(struct exec *);
+static void	 on_msg(struct session *, struct req *, const struct msg *);
+static void	 on_lost(struct session *, struct req *, enum xerr,
+		    const char *);
+static void	 on_data(struct exec *, struct req *,
+		    const struct exec_job_data *);
+static void	 on_job_exit(struct exec *, struct req *,
+		    const struct exec_job_exit *);
+static void	 on_refused(struct exec *, struct req *,
+		    const struct exec_job_refused *);
+static void	 on_credit(struct exec *, const struct exec_job_credit *);
+
+const struct api_route exec_routes[] = {
+	{ HV_POST, "/v1/users/{user}/exec", RIGHT_USER, ON_API, BODY_JSON,
+	    on_exec },
+	{ .pattern = NULL }
+};
+
+static const struct session_ops session_ops = { on_msg, on_lost };
+static const struct http_handler http_ops = {
+	.on_writable = exec_writable_cb
+};
+
+/* A string member without NUL; absent leaves *s alone. */
+static bool
+text_get(struct req *r, const char *name, struct slice *s)
+{
+	if (json_get_str(r->body, name, s) == JSON_WRONG ||
+	    (s->len > 0 && memchr(s->p, '\0', s->len) != NULL)) {
+		req_error(r, XERR_EINVAL, "%s: not a string without NUL",
+		    name);
+		return false;
+	}
+	return true;
+}
+
+static bool
+wanted_strings(struct req *r, const char *name, struct slice *v,
+    uint32_t max, struct slices *out)
+{
+	const struct json_value *list = NULL, *e;
+	uint32_t		 n = 0;
+
+	if (json_get_array(r->body, name, &list) == JSON_WRONG) {
+		req_error(r, XERR_EINVAL, "%s: not a list", name);
+		return false;
+	}
+	if (json_count(list) > max) {
+		req_error(r, XERR_E2BIG, "%s: more than %u", name, max);
+		return false;
+	}
+	for (e = json_first(list); e != NULL; e = json_next(e)) {
+		if (!json_str(e, &v[n]) || (v[n].len > 0 &&
+		    memchr(v[n].p, '\0', v[n].len) != NULL)) {
+			req_error(r, XERR_EINVAL,
+			    "%s: not a list of strings without NUL", name);
+			return false;
+		}
+		n++;
+	}
+	*out = (struct slices){ v, n };
+	return true;
+}
+
+static bool
+wanted_env(struct req *r, struct wanted *w)
+{
+	const char	*eq;
+	uint32_t	 i;
+
+	if (!wanted_strings(r, "env", w->env, ENV_MAX, &w->start.env))
+		return false;
+	for (i = 0; i < w->start.env.n; i++) {
+		eq = w->env[i].len == 0 ? NULL :
+		    memchr(w->env[i].p, '=', w->env[i].len);
+		if (eq == NULL || eq == w->env[i].p) {
+			req_error(r, XERR_EINVAL, "env: not NAME=value");
+			return false;
+		}
+	}
+	return true;
+}
+
+/* shell, args and command: who of them makes the process. */
+static bool
+wanted_command(struct req *r, struct wanted *w)
+{
+	struct slice	 command = { "", 0 };
+	bool		 shell;
+
+	shell = json_type(json_find(r->body, "args")) == JSON_NULL;
+	if (json_get_bool(r->body, "shell", &shell) == JSON_WRONG) {
+		req_error(r, XERR_EINVAL, "shell: neither true nor false");
+		return false;
+	}
+	if (!text_get(r, "command", &command) ||
+	    !wanted_strings(r, "args", w->argv, ARGS_MAX, &w->start.argv))
+		return false;
+	if (shell) {
+		w->start.argv.n = 0;
+		w->start.command = command;
+	} else if (w->start.argv.n == 0) {
+		w->argv[0] = command;
+		w->start.argv = (struct slices){ w->argv, 1 };
+	}
+	if ((shell ? command.len : w->argv[0].len) > 0)
+		return true;
+	req_error(r, XERR_EINVAL, "no command");
+	return false;
+}
+
+/* The message must fit into one frame, with msgpack's own bytes. */
+static bool
+wanted_fits(struct req *r, const struct wanted *w)
+{
+	const struct exec_job_start	*s = &w->start;
+	size_t				 sum, i;
+	bool				 big = s->command.len > TEXT_MAX;
+
+	sum = 512 + s->command.len + s->dir.len + s->run_as_user.len;
+	for (i = 0; i < s->argv.n; i++) {
+		sum += s->argv.v[i].len + 5;
+		big |= s->argv.v[i].len > TEXT_MAX;
+	}
+	for (i = 0; i < s->env.n; i++) {
+		sum += s->env.v[i].len + 5;
+		big |= s->env.v[i].len > TEXT_MAX;
+	}
+	if (big || sum > FRAME_CHUNK) {
+		req_error(r, XERR_E2BIG, "command, args or env too long");
+		return false;
+	}
+	if (s->dir.len > 4096 || s->run_as_user.len > 64) {
+		req_error(r, XERR_EINVAL, "dir or run_as_user: too long");
+		return false;
+	}
+	return true;
+}
+
+static bool
+wanted_parse(struct req *r, struct wanted *w)
+{
+	struct slice	encoding = { "", 0 };
+
+	w->timeout = TIMEOUT_DEFAULT;
+	if (!wanted_command(r, w) || !wanted_env(r, w) ||
+	    !text_get(r, "dir", &w->start.dir) ||
+	    !text_get(r, "run_as_user", &w->start.run_as_user) ||
+	    !text_get(r, "stdin_encoding", &encoding))
+		return false;
+	if (json_get_str(r->body, "stdin", &w->input) == JSON_WRONG) {
+		req_error(r, XERR_EINVAL, "stdin: not a string");
+		return false;
+	}
+	w->input_base64 = slice_is(encoding, "base64");
+	if (!w->input_base64 && encoding.len > 0 &&
+	    !slice_is(encoding, "text")) {
+		req_error(r, XERR_EINVAL, "stdin_encoding: unknown");
+		return false;
+	}
+	if (json_get_int(r->body, "timeout", 1, TIMEOUT_MAX, &w->timeout) ==
+	    JSON_WRONG) {
+		req_error(r, XERR_EINVAL, "timeout: not 1 to %d seconds",
+		    TIMEOUT_MAX);
+		return false;
+	}
+	w->start.timeout_ms = (uint32_t)w->timeout * 1000;
+	switch (req_member(r, "session", w->session, sizeof(w->session))) {
+	case JSON_WRONG:
+		return false;
+	case JSON_ABSENT:
+		return req_session(r, w->session, sizeof(w->session)) &&
+		    wanted_fits(r, w);
+	case JSON_GOT:
+		break;
+	}
+	if (w->session[0] != '\0' && !id_session_ok(slice_str(w->session))) {
+		req_error(r, XERR_EINVAL, "session: malformed");
+		return false;
+	}
+	return wanted_fits(r, w);
+}
+
+/* A copy: the body goes when this turn of the loop ends. */
+static bool
+wanted_input(struct req *r, struct wanted *w, struct exec *x)
+{
+	void	*dst;
+	ssize_t	 n;
+
+	if (w->input.len == 0)
+		return true;
+	dst = buf_reserve(&x->input, BASE64_DECODED_MAX(w->input.len) +
+	    w->input.len);	/* enough for either */
+	if (dst == NULL) {
+		req_error(r, XERR_EBUSY, "no memory");
+		return false;
+	}
+	if (!w->input_base64) {
+		memcpy(dst, w->input.p, w->input.len);
+		x->input.len += w->input.len;
+		return true;
+	}
+	if ((n = base64_decode(dst, w->input.p, w->input.len)) == -1) {
+		req_error(r, XERR_EINVAL, "stdin: malformed base64");
+		return false;
+	}
+	x->input.len += (size_t)n;
+	return true;
+}
+
+static bool
+how_to_answer(struct req *r, struct exec *x)
+{
+	struct http_req	*h = req_http(r);
+	char		 encoding[16] = "";
+
+	if (h == NULL || req_param(r, "encoding", encoding,
+	    sizeof(encoding)) == JSON_WRONG)
+		return false;
+	x->base64 = strcmp(encoding, "base64") == 0;
+	if (!x->base64 && encoding[0] != '\0' &&
+	    strcmp(encoding, "text") != 0 && strcmp(encoding, "utf-8") != 0) {
+		req_error(r, XERR_EINVAL, "encoding: unknown");
+		return false;
+	}
+	x->ndjson = http_req_header_has(h, "Accept", "application/x-ndjson");
+	return true;
+}
+
+static void
+on_exec(struct req *r)
+{
+	static struct wanted	 w;	/* 80 KB; used up before we return */
+	struct exec		*x;
+
+	memset(&w.start, 0, sizeof(w.start));
+	w.session[0] = '\0';
+	w.input = (struct slice){ "", 0 };
+	if (!wanted_parse(r, &w))
+		return;
+	if ((x = calloc(1, sizeof(*x))) == NULL) {
+		req_error(r, XERR_EBUSY, "no memory");
+		return;
+	}
+	r->data = x;
+	r->close = exec_close;
+	if (!how_to_answer(r, x) || !wanted_input(r, &w, x))
+		return;
+	x->where = routes_decide(r->user, w.session);
+	if (x->where.code != XERR_NONE) {
+		req_error(r, x->where.code, "%s", x->where.reason);
+		return;
+	}
+	if (limit_exec(r))
+		exec_begin(r, x, &w);
+}
+
+/* All of it is queued before the loop turns: one write. */
+static void
+exec_begin(struct req *r, struct exec *x, struct wanted *w)
+{
+	const struct slice	*text;
+
+	if ((x->session = session_open(r, &x->where, &session_ops)) == NULL)
+		return;
+	(void)slice_copy(x->runner, sizeof(x->runner),
+	    slice_str(x->where.runner));
+	x->where.runner = x->runner;
+	if (front.conf.audit) {
+		text = w->start.argv.n > 0 ? w->argv : &w->start.command;
+		x->command = strndup(text->p, text->len < AUDIT_COMMAND ?
+		    text->len : AUDIT_COMMAND);
+	}
+	x->start_ms = now_ms();
+	x->job = w->start.job = session_job(x->session);
+	w->start.kind = JOB_EXEC;
+	if (!session_send(x->session, EXEC_JOB_START, &w->start)) {
+		session_drop(x->session);
+		x->session = NULL;
+		req_error(r, XERR_E2BIG, "the command does not fit");
+		return;
+	}
+	exec_credit(x, 0);
+	exec_credit(x, 1);
+	input_send(x);
+	x->end_ms = x->start_ms + w->start.timeout_ms + GRACE_MS;
+	exec_deadline(x);
+	req_stream(r, &http_ops);
+}
+
+void
+exec_deadline(struct exec *x)
+{
+	uint64_t now = now_ms(), ms = GRACE_MS;
+
+	if (x->end_ms > now + ms)
+		ms = x->end_ms - now;
+	if (x->session != NULL)
+		session_deadline(x->session, (unsigned int)ms);
+}
+
+void
+exec_credit(struct exec *x, int i)
+{
+	struct exec_stream	*s = &x->out[i];
+	struct exec_job_credit	 c = {
+		.job = x->job, .stream = (uint8_t)(STREAM_STDOUT + i)
+	};
+
+	if (x->session == NULL || s->upto - s->got > EXEC_WINDOW / 2)
+		return;
+	c.upto = s->upto = s->got + EXEC_WINDOW;
+	(void)session_send(x->session, EXEC_JOB_CREDIT, &c);
+}
+
+/* What the executor has room for; end of file right behind the last byte. */
+static void
+input_send(struct exec *x)
+{
+	struct exec_job_data	 d = { .job = x->job, .stream = STREAM_STDIN };
+	struct exec_job_eof	 e = { .job = x->job, .stream = STREAM_STDIN };
+	size_t			 n;
+
+	while (x->input.len > 0 && x->in_off < x->in_upto) {
+		n = x->input.len < STDIN_CHUNK ? x->input.len : STDIN_CHUNK;
+		if (n > x->in_upto - x->in_off)
+			n = (size_t)(x->in_upto - x->in_off);
+		d.offset = x->in_off;
+		d.bytes = (struct slice){ buf_data(&x->input), n };
+		if (!session_send(x->session, EXEC_JOB_DATA, &d))
+			return;
+		x->in_off += n;
+		buf_drain(&x->input, n);
+	}
+	if (x->input.len > 0 || x->in_eof)
+		return;
+	x->in_eof = true;
+	e.offset = x->in_off;
+	(void)session_send(x->session, EXEC_JOB_EOF, &e);
+}
+
+static void
+on_data(struct exec *x, struct req *r, const struct exec_job_data *d)
+{
+	struct exec_stream	*s;
+	int			 i = d->stream - STREAM_STDOUT;
+
+	if (i != 0 && i != 1)
+		return;
+	s = &x->out[i];
+	if (d->offset != s->got || d->bytes.len > s->upto - s->got) {
+		session_drop(x->session);
+		x->session = NULL;
+		exec_fail(x, r, XERR_EIO, "the sandbox broke the protocol");
+		return;
+	}
+	s->got += d->bytes.len;
+	exec_output(x, r, i, d->bytes);
+}
+
+static void
+on_job_exit(struct exec *x, struct req *r, const struct exec_job_exit *e)
+{
+	int code = e->code;
+
+	session_drop(x->session);
+	x->session = NULL;
+	switch ((enum job_how)e->how) {
+	case JOB_EXITED:
+		x->exit_code = code;
+		break;
+	case JOB_SIGNALLED:
+	case JOB_LIMIT:
+		x->exit_code = code > 0 && code < 128 ? 128 + code : -1;
+		break;
+	case JOB_KILLED:
+		x->exit_code = 128 + 9;
+		break;
+	case JOB_TIMED_OUT:
+		x->exit_code = -1;
+		x->timed_out = true;
+		break;
+	case JOB_LOST:
+		exec_fail(x, r, XERR_EIO, "lost: nobody knows how the "
+		    "command ended");
+		return;
+	}
+	x->duration_ms = e->duration_us / 1000;
+	exec_answer(x, r);
+}
+
+static void
+on_refused(struct exec *x, struct req *r, const struct exec_job_refused *m)
+{
+	char text[1025];
+
+	if (!slice_copy(text, sizeof(text), m->text))
+		text[0] = '\0';
+	session_drop(x->session);
+	x->session = NULL;
+	exec_fail(x, r, m->code == XERR_NONE ? XERR_EIO : m->code, text);
+}
+
+static void
+on_credit(struct exec *x, const struct exec_job_credit *c)
+{
+	if (c->stream != STREAM_STDIN || c->upto <= x->in_upto)
+		return;
+	x->in_upto = c->upto;
+	input_send(x);
+}
+
+static void
+on_msg(struct session *s, struct req *r, const struct msg *m)
+{
+	struct exec *x = r->data;
+
+	if (m->type == EXEC_JOB_STARTED) {
+		x->started = true;
+		session_started(s);
+	} else if (m->type == EXEC_JOB_DATA)
+		on_data(x, r, m->body);
+	else if (m->type == EXEC_JOB_CREDIT)
+		on_credit(x, m->body);
+	else if (m->type == EXEC_JOB_REFUSED)
+		on_refused(x, r, m->body);
+	else if (m->type == EXEC_JOB_EXIT)
+		on_job_exit(x, r, m->body);
+}
+
+static void
+on_lost(struct session *s, struct req *r, enum xerr code, const char *text)
+{
+	struct exec *x = r->data;
+
+	x->session = NULL;
+	exec_fail(x, r, code, text);
+}
+
+static void
+exec_writable_cb(struct http_req *h, void *arg)
+{
+	struct req *r = arg;
+
+	exec_writable(r->data, r);
+}
+
+static void
+exec_close(struct req *r, void *data)
+{
+	struct exec	*x = data;
+
+	session_drop(x->session);
+	exec_discard(x);
+	buf_clear(&x->input);
+	free(x->command);
+	free(x);
+}

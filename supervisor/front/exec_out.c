@@ -1,0 +1,370 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * A command's output towards the client.  Runs in: front, control.
+ *
+ * JSON: kept up to the limit, the rest discarded while the command runs on;
+ * a long answer is written in pieces as the client takes it.  NDJSON: a line
+ * for each piece, and no credit for a command whose client does not read.
+ */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "supervisor/front/exec.h"
+
+/* What all requests together may keep; past it answers are truncated. */
+#define KEPT_MAX	(768u * 1024 * 1024)
+#define PIECE		(48u * 1024)	/* of a long answer; a multiple of 3 */
+#define SHORT_MAX	(256u * 1024)	/* whole answers, with a length */
+
+enum phase { PHASE_NONE, PHASE_STDOUT, PHASE_STDERR, PHASE_TAIL, PHASE_END };
+
+static size_t	 kept_total;
+
+static void	 keep(struct exec *, struct exec_stream *, struct slice);
+static bool	 line_start(struct exec *, struct req *);
+static void	 line_output(struct exec *, struct req *, int, struct slice);
+static void	 members_end(struct exec *, struct jsonw *);
+static void	 piece_text(struct exec *, struct exec_stream *,
+		    struct buf *);
+static void	 answer_tail(struct exec *, struct buf *);
+static void	 answer_pump(struct exec *, struct req *);
+static void	 lines_end(struct exec *, struct req *, struct buf *);
+static void	 answer_short(struct exec *, struct req *);
+static void	 trail(struct exec *, struct req *, const char *);
+
+static const char *const names[] = { "stdout", "stderr" };
+
+static void
+keep(struct exec *x, struct exec_stream *s, struct slice d)
+{
+	size_t	 n = d.len, room;
+
+	room = s->kept.len < front.conf.output_max ?
+	    (size_t)front.conf.output_max - s->kept.len : 0;
+	if (room > KEPT_MAX - kept_total)
+		room = KEPT_MAX - kept_total;
+	if (n > room) {
+		n = room;
+		x->truncated = true;
+	}
+	if (n == 0)
+		return;
+	if (buf_add(&s->kept, d.p, n) == -1) {
+		x->truncated = true;
+		return;
+	}
+	kept_total += n;
+}
+
+void
+exec_discard(struct exec *x)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		kept_total -= x->out[i].kept.len;
+		buf_clear(&x->out[i].kept);
+	}
+}
+
+void
+exec_output(struct exec *x, struct req *r, int i, struct slice d)
+{
+	if (x->ndjson)
+		line_output(x, r, i, d);
+	else {
+		keep(x, &x->out[i], d);
+		exec_credit(x, i);
+	}
+}
+
+static bool
+line_start(struct exec *x, struct req *r)
+{
+	if (x->phase != PHASE_NONE)
+		return true;
+	x->phase = PHASE_STDOUT;
+	return req_start(r, 200, "application/x-ndjson", -1) != -1;
+}
+
+static void
+line_output(struct exec *x, struct req *r, int i, struct slice d)
+{
+	struct exec_stream	*s = &x->out[i];
+	struct buf		 text = { 0 }, b = { 0 };
+	struct jsonw		 w;
+	int			 full = 0;
+
+	if (!line_start(x, r))
+		return;
+	jsonw_init(&w, &b);
+	jsonw_object(&w, NULL);
+	if (x->base64)
+		jsonw_base64(&w, names[i], d.p, d.len);
+	else {
+		if (utf8_replace(&s->utf8, &text, d.p, d.len, false) == -1) {
+			req_abort(r, "no memory");
+			goto out;
+		}
+		jsonw_str(&w, names[i],
+		    (struct slice){ buf_data(&text), text.len });
+	}
+	jsonw_end(&w);
+	(void)buf_add(&b, "\n", 1);
+	/* A character that is not whole yet makes no line. */
+	if (x->base64 || text.len > 0)
+		full = req_data(r, buf_data(&b), b.len);
+	if (full == 0)
+		exec_credit(x, i);
+out:
+	buf_clear(&text);
+	buf_clear(&b);
+}
+
+void
+exec_writable(struct exec *x, struct req *r)
+{
+	if (x->ndjson) {
+		exec_credit(x, 0);
+		exec_credit(x, 1);
+		exec_deadline(x);
+	} else if (x->phase != PHASE_NONE)
+		answer_pump(x, r);
+}
+
+/* What stands behind the output in each kind of answer. */
+static void
+members_end(struct exec *x, struct jsonw *w)
+{
+	jsonw_int(w, "exit_code", x->exit_code);
+	jsonw_bool(w, "timed_out", x->timed_out);
+	jsonw_bool(w, "truncated", x->truncated);
+	jsonw_uint(w, "duration_ms", x->duration_ms);
+	jsonw_text(w, "backend", backend_name(x->where.backend));
+	jsonw_text(w, "runner", x->runner);
+}
+
+static void
+trail(struct exec *x, struct req *r, const char *error)
+{
+	struct jsonw	 w;
+	struct buf	 b = { 0 };
+
+	if (!audit_begin(&w, &b, r, "exec"))
+		return;
+	jsonw_text(&w, "command", x->command != NULL ? x->command : "");
+	jsonw_text(&w, "backend", backend_name(x->where.backend));
+	jsonw_text(&w, "runner", x->runner);
+	if (error != NULL)
+		jsonw_text(&w, "error", error);
+	else
+		jsonw_int(&w, "exit_code", x->exit_code);
+	jsonw_bool(&w, "timed_out", x->timed_out);
+	jsonw_uint(&w, "duration_ms", now_ms() - x->start_ms);
+	audit_end(&w, &b);
+}
+
+/* A character that never became whole is told before the last line. */
+static void
+lines_end(struct exec *x, struct req *r, struct buf *b)
+{
+	struct buf	 text = { 0 };
+	struct jsonw	 w;
+	int		 i;
+
+	for (i = 0; i < 2 && !x->base64; i++) {
+		if (utf8_replace(&x->out[i].utf8, &text, NULL, 0, true) == -1
+		    || text.len == 0)
+			continue;
+		jsonw_init(&w, b);
+		jsonw_object(&w, NULL);
+		jsonw_str(&w, names[i],
+		    (struct slice){ buf_data(&text), text.len });
+		jsonw_end(&w);
+		(void)buf_add(b, "\n", 1);
+		buf_drain(&text, text.len);
+	}
+	buf_clear(&text);
+}
+
+void
+exec_answer(struct exec *x, struct req *r)
+{
+	struct buf	 b = { 0 };
+	struct jsonw	 w;
+
+	trail(x, r, NULL);
+	if (!x->ndjson) {
+		if (x->out[0].kept.len + x->out[1].kept.len <= SHORT_MAX)
+			answer_short(x, r);
+		else
+			answer_pump(x, r);
+		return;
+	}
+	if (!line_start(x, r))
+		return;
+	lines_end(x, r, &b);
+	jsonw_init(&w, &b);
+	jsonw_object(&w, NULL);
+	members_end(x, &w);
+	jsonw_end(&w);
+	(void)buf_add(&b, "\n", 1);
+	(void)req_data(r, buf_data(&b), b.len);
+	buf_clear(&b);
+	req_end(r);
+}
+
+void
+exec_fail(struct exec *x, struct req *r, enum xerr code, const char *text)
+{
+	struct buf	 b = { 0 };
+	struct jsonw	 w;
+
+	if (x->session == NULL && r->answered)
+		return;
+	trail(x, r, xerr_name(code));
+	if (x->phase == PHASE_NONE || !x->ndjson) {
+		req_error(r, code, "%s", text);
+		return;
+	}
+	lines_end(x, r, &b);
+	jsonw_init(&w, &b);
+	jsonw_object(&w, NULL);
+	jsonw_object(&w, "error");
+	jsonw_text(&w, "code", xerr_name(code));
+	jsonw_text(&w, "message", text);
+	jsonw_end(&w);
+	jsonw_end(&w);
+	(void)buf_add(&b, "\n", 1);
+	(void)req_data(r, buf_data(&b), b.len);
+	buf_clear(&b);
+	api_log_failure(r, xerr_status(code), text);
+	req_end(r);
+}
+
+static void
+answer_short(struct exec *x, struct req *r)
+{
+	struct exec_stream	*s;
+	struct buf		 b = { 0 };
+	struct jsonw		 w;
+	int			 i;
+
+	jsonw_init(&w, &b);
+	jsonw_object(&w, NULL);
+	for (i = 0; i < 2; i++) {
+		s = &x->out[i];
+		if (x->base64)
+			jsonw_base64(&w, names[i], buf_data(&s->kept),
+			    s->kept.len);
+		else
+			jsonw_str(&w, names[i], (struct slice){
+			    buf_data(&s->kept), s->kept.len });
+	}
+	members_end(x, &w);
+	jsonw_end(&w);
+	if (jsonw_ok(&w))
+		req_json(r, 200, &b);
+	else
+		req_error(r, XERR_EBUSY, "no memory");
+	buf_clear(&b);
+}
+
+/*
+ * The next piece of a stream into b, as the inside of a JSON string; at the
+ * stream's end what was held back.
+ */
+static void
+piece_text(struct exec *x, struct exec_stream *s, struct buf *b)
+{
+	struct buf	 text = { 0 }, quoted = { 0 };
+	struct jsonw	 w;
+	size_t		 n = s->kept.len < PIECE ? s->kept.len : PIECE;
+	bool		 last = n == s->kept.len;
+	char		*dst;
+
+	if (x->base64) {
+		/* PIECE is a multiple of 3: the pieces join. */
+		if ((dst = buf_reserve(b, BASE64_LEN(n))) != NULL)
+			b->len += base64_encode(dst, buf_data(&s->kept), n);
+	} else if (utf8_replace(&s->utf8, &text, buf_data(&s->kept), n,
+	    last) == 0) {
+		jsonw_init(&w, &quoted);
+		jsonw_str(&w, NULL,
+		    (struct slice){ buf_data(&text), text.len });
+		if (jsonw_ok(&w) && quoted.len >= 2)
+			(void)buf_add(b, buf_data(&quoted) + 1,
+			    quoted.len - 2);
+	}
+	kept_total -= n;
+	buf_drain(&s->kept, n);
+	buf_clear(&text);
+	buf_clear(&quoted);
+}
+
+/* The end of stderr's string and the members behind it. */
+static void
+answer_tail(struct exec *x, struct buf *b)
+{
+	struct buf	 tail = { 0 };
+	struct jsonw	 w;
+
+	jsonw_init(&w, &tail);
+	jsonw_object(&w, NULL);
+	members_end(x, &w);
+	jsonw_end(&w);
+	if (jsonw_ok(&w)) {
+		(void)buf_add(b, "\",", 2);
+		(void)buf_add(b, buf_data(&tail) + 1, tail.len - 1);
+	}
+	buf_clear(&tail);
+}
+
+/* A long answer, as far as the client takes it. */
+static void
+answer_pump(struct exec *x, struct req *r)
+{
+	struct buf	 b = { 0 };
+	int		 full = 0, i;
+
+	if (x->phase == PHASE_NONE) {
+		if (req_start(r, 200, "application/json", -1) == -1)
+			return;
+		x->phase = PHASE_STDOUT;
+		(void)buf_add(&b, "{\"stdout\":\"", 11);
+	}
+	while (full == 0 && x->phase != PHASE_END) {
+		i = (int)x->phase - PHASE_STDOUT;
+		if (x->phase == PHASE_TAIL) {
+			answer_tail(x, &b);
+			x->phase = PHASE_END;
+		} else {
+			piece_text(x, &x->out[i], &b);
+			if (x->out[i].kept.len == 0 &&
+			    ++x->phase == PHASE_STDERR)
+				(void)buf_add(&b, "\",\"stderr\":\"", 12);
+		}
+		full = req_data(r, buf_data(&b), b.len);
+		buf_drain(&b, b.len);
+	}
+	buf_clear(&b);
+	if (x->phase == PHASE_END)
+		req_end(r);
+}
