@@ -124,3 +124,15 @@ bevio_drained(struct bufferevent *bev, int raw)
 	if (raw && bevio_pending(bev) == 0)
 		bufferevent_disable(bev, EV_WRITE);
 }
+
+void
+bevio_read_ahead(struct bufferevent *bev, size_t high)
+{
+	int full = evbuffer_get_length(bufferevent_get_input(bev)) >= high;
+	int on = (bufferevent_get_enabled(bev) & EV_READ) != 0;
+
+	if (full && on)
+		bufferevent_disable(bev, EV_READ);
+	else if (!full && !on)
+		bufferevent_enable(bev, EV_READ);
+}

@@ -41,6 +41,12 @@ int	 bevio_flush(struct bufferevent *, int raw);
 int	 bevio_writev(struct bufferevent *, int raw, struct iovec *, int n);
 /* From the write callback: nothing left, so stop asking. */
 void	 bevio_drained(struct bufferevent *, int raw);
+/*
+ * After each turn: stop reading when the input holds high bytes that nobody
+ * took, and start again.  (libevent 2.1 itself calls the read callback over
+ * and over while its own watermark is reached.)
+ */
+void	 bevio_read_ahead(struct bufferevent *, size_t high);
 /* Unsent bytes. */
 size_t	 bevio_pending(struct bufferevent *);
 

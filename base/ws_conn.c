@@ -373,6 +373,8 @@ ws_run(struct ws *ws)
 	ws->running = 0;
 	if (ws->state == WSS_DEAD)
 		ws_end(ws);
+	else
+		bevio_read_ahead(ws->bev, WS_READ_HIGH);
 }
 
 /* Both have said what they had to say; what comes is dropped. */
