@@ -300,10 +300,10 @@ spawn_find(const struct spawn *s, char *dst, size_t dstlen)
 
 /* ---- the child */
 
-static int	child_exec(const struct spawn *, int *);
+static int	child_exec(const struct spawn *, volatile int *);
 
 static int
-child_exec(const struct spawn *s, int *error)
+child_exec(const struct spawn *s, volatile int *error)
 {
 	sigset_t	none;
 	int		i;
@@ -339,7 +339,7 @@ spawn_run(const struct spawn *s)
 			error = errno;
 			_exit(127);
 		}
-		_exit(child_exec(s, (int *)&error));
+		_exit(child_exec(s, &error));
 	}
 	if (pid > 0 && error != 0) {
 		waitpid(pid, NULL, 0);

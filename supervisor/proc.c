@@ -515,8 +515,8 @@ on_first_token(struct chan *c, const struct msg *m)
 {
 	const struct ctl_first_token *t = m->body;
 
-	log_info("a service token for the HTTP API is in %s/%.*s",
-	    conf->state, (int)t->file.len, (const char *)t->file.p);
+	log_info("a service token for the HTTP API is in %.*s",
+	    (int)t->file.len, (const char *)t->file.p);
 	if (logger_foreground() && isatty(STDERR_FILENO))
 		fprintf(stderr, "service token: %.*s\n", (int)t->token.len,
 		    (const char *)t->token.p);
