@@ -22,8 +22,7 @@ def test_put_and_get(t, p):
     good(t, p.exec("cat plain"), "a command sees it", stdout="hello\n")
     done(t, p.file("PUT", "plain", b"new"), "PUT over it")
     t.eq(p.file("GET", "plain").body, b"new", "is the new one")
-    a = p.file("GET", p.workspace + "/plain")
-    p.forget()
+    a = p.aside.file("GET", p.workspace + "/plain")
     t.eq(a.body, b"new", "by its whole path")
     done(t, p.file("PUT", "./x/../plain2", b"1"), "dots that stay inside")
 
@@ -54,9 +53,8 @@ def test_parents(t, p):
     done(t, p.file("PUT", "new/deep/f", b"x", parents="1"), "with parents")
     t.eq(p.file("GET", "new/deep/f").body, b"x", "is there")
     p.file("PUT", "afile", b"x")
-    a = p.file("PUT", "afile/below", b"x", parents="1")
+    a = p.aside.file("PUT", "afile/below", b"x", parents="1")
     t.ok(a.code in ("ENOTDIR", "EEXIST"), "beneath a file", a)
-    p.forget()
 
 
 def test_not_there(t, p):
@@ -69,18 +67,17 @@ def test_not_there(t, p):
 def test_wrong_kind(t, p):
     p.exec("mkdir -p adir; echo x >adir/f; echo x >plain; mkfifo pipe")
     want = {"none": ("EISDIR",), "remote": ("EISDIR", "EIO")}[p.backend]
-    for a, text in ((p.file("GET", "adir"), "GET of a directory"),
-                    (p.file("PUT", "adir", b"x"), "PUT over a directory")):
+    for a, text in ((p.aside.file("GET", "adir"), "GET of a directory"),
+                    (p.aside.file("PUT", "adir", b"x"), "PUT over a directory")):
         t.ok(a.code in want, text + ": EISDIR", a)
     want = {"none": ("ENOTDIR",), "remote": ("ENOTDIR", "EIO")}[p.backend]
-    for a, text in ((p.file("GET", "plain/x"), "GET below a file"),
-                    (p.file("GET", "plain", what="dir"), "dir of a file")):
+    for a, text in ((p.aside.file("GET", "plain/x"), "GET below a file"),
+                    (p.aside.file("GET", "plain", what="dir"), "dir of a file")):
         t.ok(a.code in want, text + ": ENOTDIR", a)
-    a = p.file("DELETE", "adir")
+    a = p.aside.file("DELETE", "adir")
     t.ok(a.code in ("EEXIST", "EISDIR"), "DELETE of a full directory", a)
-    a = p.file("GET", "pipe")
+    a = p.aside.file("GET", "pipe")
     t.ok(a.status >= 400, "a pipe is no file, and nobody waits", a.status)
-    p.forget()
     good(t, p.exec("ls adir"), "nothing is lost", stdout="f\n")
 
 
@@ -96,32 +93,28 @@ def test_stat(t, p):
                                               "1600000000")),
              "mod_time", got)
         t.ok("mode" in got, "mode", got)
-    a = p.file("GET", "d", what="stat")
+    a = p.aside.file("GET", "d", what="stat")
     t.ok(a.status == 200 and a.json["is_dir"] is True, "of a directory", a)
-    p.forget()
-    a = p.file("GET", "link", what="stat")
+    a = p.aside.file("GET", "link", what="stat")
     t.ok(a.status == 200 and a.json["size"] == 5, "follows a link", a)
-    a = p.file("GET", ".", what="stat")
+    a = p.aside.file("GET", ".", what="stat")
     t.ok(a.status == 200 and a.json["is_dir"], "of the workspace", a)
-    p.forget()
 
 
 def test_dir(t, p):
     p.exec("mkdir -p list/sub; printf 123 >list/b; : >list/.hidden; "
            "ln -s /etc list/link; touch 'list/é x'")
-    a = p.file("GET", "list", what="dir")
+    a = p.aside.file("GET", "list", what="dir")
     if t.ok(a.status == 200, "dir", a):
         got = sorted((e["name"], e["is_dir"]) for e in a.json["entries"])
         t.eq(got, [(".hidden", False), ("b", False), ("link", False),
                    ("sub", True), ("é x", False)], "its entries")
         sizes = {e["name"]: e["size"] for e in a.json["entries"]}
         t.eq((sizes["b"], sizes[".hidden"]), (3, 0), "and sizes")
-    p.forget()
     p.exec("mkdir -p many; cd many; seq 3000 | xargs touch")
-    a = p.file("GET", "many", what="dir")
+    a = p.aside.file("GET", "many", what="dir")
     t.ok(a.status == 200 and len({e["name"] for e in a.json["entries"]}) ==
          3000, "3000 entries", a.status)
-    p.forget()
 
 
 def test_mkdir(t, p):
@@ -131,11 +124,10 @@ def test_mkdir(t, p):
     good(t, p.exec("stat -c %a made/mode made/deep"), "as asked",
          stdout="700\n755\n")
     p.file("PUT", "plain", b"x")
-    a = p.file("PUT", "plain", what="dir")
+    a = p.aside.file("PUT", "plain", what="dir")
     t.ok(a.code in ("EEXIST", "ENOTDIR", "EIO"), "over a file", a)
-    a = p.file("PUT", "plain/x", what="dir")
+    a = p.aside.file("PUT", "plain/x", what="dir")
     t.ok(a.code in ("ENOTDIR", "EIO"), "below a file", a)
-    p.forget()
 
 
 def test_delete(t, p):
@@ -149,9 +141,8 @@ def test_delete(t, p):
          "what links named is still there",
          stdout="ls: cannot access 'gone': No such file or directory\n"
          "keep\nx\n")
-    a = p.file("DELETE", ".", recursive="1")
+    a = p.aside.file("DELETE", ".", recursive="1")
     t.ok(a.status >= 400, "not the workspace itself", a)
-    p.forget()
     good(t, p.exec("cat kept"), "which is still there", stdout="keep\n")
 
 
@@ -162,6 +153,7 @@ def outside(p):
 
 def test_escapes(t, p):
     """No path leaves the workspace, whatever it looks like."""
+    p = p.aside
     sibling = outside(p)
     os.makedirs(sibling, exist_ok=True)
     os.chmod(sibling, 0o777)
@@ -182,35 +174,31 @@ def test_escapes(t, p):
             ok = a.code in ("EPERM", "EINVAL") or (
                 p.backend == "remote" and a.code == "EPERM")
             t.ok(ok, f"GET {what} {os.path.basename(path) or path}", a)
-        p.forget()
     for path in (sibling + "/new", up + "/new", "out/new", "rel/new",
                  "dangling", "out/a/b", "leak"):
         a = p.file("PUT", path, b"overwritten", parents="1")
         t.ok(a.code in ("EPERM", "EINVAL") or (path in ("leak", "dangling")
                                                and a.status == 204),
              f"PUT {os.path.basename(path)}", a)
-        p.forget()
     for path in (sibling, up, "out/secret", "rel/secret", ".."):
         a = p.file("DELETE", path, recursive="1")
         t.ok(a.code in ("EPERM", "EINVAL"),
              f"DELETE {os.path.basename(path)}", a)
-        p.forget()
     for path in (sibling + "/d", "out/d", up + "/d"):
         a = p.file("PUT", path, what="dir")
         t.ok(a.code in ("EPERM", "EINVAL"),
              f"mkdir {os.path.basename(path)}", a)
         a = p.file("GET", os.path.dirname(path), what="dir")
         t.ok(a.code in ("EPERM", "EINVAL"), "and dir", a)
-        p.forget()
     t.eq(sorted(os.listdir(sibling)), ["secret"], "nothing came of it")
     with open(sibling + "/secret", encoding="ascii") as f:
         t.eq(f.read(), "secret", "and nothing was written")
     a = p.file("GET", "loop")
     t.ok(a.status >= 400, "a link to itself", a)
-    p.forget()
 
 
 def test_bad_paths(t, p):
+    p = p.aside
     bad(t, p.file("GET", "a\0b"), "EINVAL", "a NUL")
     bad(t, p.file("PUT", "", b"x"), "EINVAL", "an empty path")
     a = p.call("GET", f"/v1/users/{p.user}/files")
@@ -223,7 +211,6 @@ def test_bad_paths(t, p):
     t.ok(a.status in (400, 404), "bytes that are not UTF-8", a)
     a = p.call("GET", f"/v1/users/{p.user}/files?path=%zz")
     bad(t, a, "EINVAL", "a bad escape")
-    p.forget()
 
 
 def test_ranges(t, p):
@@ -243,12 +230,12 @@ def test_ranges(t, p):
     a = p.file("GET", "range", headers={"Range": "bytes=10-"})
     t.ok(a.status == 416 and a.headers.get("Content-Range") == "bytes */10",
          "past the end: 416", (a, a.headers.get("Content-Range")))
+    p = p.aside
     for header in ("lines=1-2", "bytes=a-b", "bytes=5-2", "bytes=",
                    "bytes=0-1,4-5"):
         a = p.file("GET", "range", headers={"Range": header})
         t.ok(a.status in (200, 206, 400, 416),
              f"{header}: whole, or refused", a)
-    p.forget()
 
 
 def test_atomic(t, p):
@@ -262,10 +249,9 @@ def test_atomic(t, p):
          "\r\n").encode() + b"n" * 300000)
     c.close()
     for _ in range(20):
-        a = p.exec("ls -A atom; cat atom/f")
+        a = p.aside.exec("ls -A atom; cat atom/f")
         if a.status == 200 and a.json["stdout"] == "f\nold":
             break
-    p.forget()
     t.eq(a.json["stdout"], "f\nold", "the old file, and only that")
 
 
@@ -273,6 +259,5 @@ def test_megabytes(t, p):
     data = os.urandom(1 << 20) * 24
     done(t, p.file("PUT", "big", data), "PUT of 24 MiB")
     t.ok(p.file("GET", "big").body == data, "GET of it")
-    a = p.file("GET", "big", headers={"Range": "bytes=10000000-10000099"})
+    a = p.aside.file("GET", "big", headers={"Range": "bytes=10000000-10000099"})
     t.eq(a.body, data[10000000:10000100], "a piece of it")
-    p.forget()

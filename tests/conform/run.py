@@ -7,6 +7,7 @@ usage: run.py BUILDDIR [test ...]
 execs.py and files.py run for a user on the host and for one on a runner, and
 what both were answered is compared; the other modules once.
 """
+import copy
 import json
 import os
 import sys
@@ -16,6 +17,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 
 import execs
 import files
+import users
+import wire
 from xbot import Client, Supervisor, Tap, tests_of, verdict
 
 
@@ -49,9 +52,12 @@ class Place:
         self.record.append((a.status, text[:2000], len(text)))
         return a
 
-    def forget(self):
-        """The answers since the last one compared differ by contract."""
-        self.record.clear()
+    @property
+    def aside(self):
+        """The same place for answers that may differ by contract."""
+        twin = copy.copy(self)
+        twin.record = []
+        return twin
 
     def exec(self, command=None, headers=None, query="", **fields):
         return self.note(self.client.exec(self.user, command, headers,
@@ -83,19 +89,26 @@ def compare(t, test, places):
     t.where = ""
 
 
+def test_connect(_, sup, places):
+    runner = sup.runner("alice")
+    places.append(Place(sup, "alice", "remote", "laptop", runner.workspace))
+
+
 def main():
     build, wanted = sys.argv[1], sys.argv[2:]
     t = Tap()
-    tests = tests_of(execs) + tests_of(files)
-    if wanted:
-        tests = [f for f in tests if any(w in f.__name__ for w in wanted)]
+
+    def chosen(module):
+        return [f for f in tests_of(module) if not wanted or any(
+            w in f.__name__ or w == module.__name__ for w in wanted)]
     with Supervisor(build) as sup:
-        runner = sup.runner("alice")
-        places = [
-            Place(sup, "bob", "none", "", os.path.join(sup.work, "bob")),
-            Place(sup, "alice", "remote", "laptop", runner.workspace)]
-        for test in tests:
+        places = [Place(sup, "bob", "none", "",
+                        os.path.join(sup.work, "bob"))]
+        t.run(test_connect, sup, places)
+        for test in chosen(execs) + chosen(files):
             compare(t, test, places)
+        for test in chosen(users) + chosen(wire):
+            t.run(test, sup)
         verdict(t, sup)
     return t.done()
 
