@@ -337,9 +337,10 @@ rx_control(struct ws *ws)
 
 	switch (rx->opcode) {
 	case WSLAY_PING:
-		/* Who does not read gets no pong: only the last one counts. */
+		/* Who does not read gets no pong.  Twice the mark, because a
+		 * sender that stops there is over it by its last frame. */
 		if (ws->state == WSS_OPEN &&
-		    bevio_pending(ws->bev) <= ws->high)
+		    bevio_pending(ws->bev) / 2 <= ws->high)
 			tx_frame(ws, WSLAY_PONG, 1, rx->ctl, rx->ctl_len);
 		break;
 	case WSLAY_PONG:
