@@ -115,6 +115,7 @@ void		 op_clear_all(void);
 /* Without an op: the id never got into the table. */
 void		 refuse(const struct id16 *, enum xerr, const char *);
 enum xerr	 start_error(int);	/* errno of starting something */
+void		 op_printable(char *);	/* no bytes that are not text */
 
 /* ---- link.c: the channel */
 void	 link_init(int fd);
@@ -241,6 +242,9 @@ int	 path_clean(const char *, size_t, char *, size_t);
 const char	*path_name(const struct path *);
 
 /* ---- file.c, dir.c */
+bool	 file_in_use(const struct id16 *);	/* and answered */
+void	 file_refuse(const struct id16 *, int error, struct slice path);
+void	 file_fail(struct op *, int error, struct slice path);
 void	 on_file_stat(const struct exec_file_stat *);
 void	 on_file_get(const struct exec_file_get *);
 void	 on_file_put(const struct exec_file_put *);

@@ -181,8 +181,8 @@ start_error(int error)
 }
 
 /* Names come from the client: what is not plain text is left out. */
-static void
-printable(char *s)
+void
+op_printable(char *s)
 {
 	if (utf8_valid(s, strlen(s)))
 		return;
@@ -198,7 +198,7 @@ op_fail(struct op *op, int error, const char *what)
 
 	snprintf(text, sizeof(text), "%.400s: %s", what,
 	    error == EXDEV ? "outside the workspace" : strerror(error));
-	printable(text);
+	op_printable(text);
 	op_refuse(op, start_error(error), text);
 }
 

@@ -1,0 +1,1371 @@
+#!/usr/bin/python3
+# Copyright (c) 2026 The xbot-supervisor authors
+# Licence: ISC, see COPYING.
+"""The real xbot-executor over a socketpair.  executor_test.py BINARY [NAME...]
+
+Each check prints `ok` or `not ok`; the last line counts them.
+"""
+import errno
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from client import Executor, Gone, encode, pack  # noqa: E402
+
+BINARY = ''
+TESTS = []
+COUNT = {'ok': 0, 'not ok': 0, 'skip': 0}
+EXITED, SIGNALLED, TIMED_OUT, KILLED = range(4)
+EINVAL, EPERM, ENOENT, ENOTDIR, EEXIST, EISDIR, E2BIG, EBUSY, ENOTSUP, EIO = 1, 3, 4, 5, 6, 7, 8, 9, 10, 11
+
+
+class Skip(Exception):
+    pass
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+class Box:
+    """A workspace with an executor in it; checks that nothing is left."""
+
+    def __init__(self, *args, keep=False, **how):
+        self.base = tempfile.mkdtemp(prefix='xbot-exec-')
+        self.ws = os.path.join(self.base, 'ws')
+        os.mkdir(self.ws)
+        self.args, self.how = args, how
+
+    def __enter__(self):
+        if self.how.get('uid') is not None:
+            os.chmod(self.base, 0o755)
+            os.chown(self.ws, self.how['uid'], self.how['uid'])
+        self.e = Executor(BINARY, self.ws, *self.args, **self.how)
+        try:
+            self.hello = self.e.expect('hello')
+        except Gone:
+            raise AssertionError(self.e.proc.stderr.read())
+        self.e.send('hello', min=1, max=1)
+        self.e.box = self
+        return self.e
+
+    def __exit__(self, kind, value, trace):
+        try:
+            status = self.e.close()
+            if kind is None:
+                assert status == 0, f'exit status {status}'
+        finally:
+            shutil.rmtree(self.base, ignore_errors=True)
+
+
+def equal(got, wanted):
+    assert got == wanted, f'{got!r} is not {wanted!r}'
+
+
+def ended(result, how=EXITED, code=0):
+    equal(result.kind, 'job_exit')
+    equal((result.end.how, result.end.code), (how, code))
+
+
+def refused(result, code):
+    equal(result.kind, 'job_refused')
+    assert result.end.text, 'no text'
+    equal(result.end.code, code)
+
+
+def alive(pid):
+    try:
+        with open(f'/proc/{pid}/stat', encoding='latin1') as f:
+            return f.read().rsplit(')', 1)[1].split()[0] not in 'ZX'
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def exists(pid):
+    return os.path.exists(f'/proc/{pid}')
+
+
+def wait_for(condition, seconds=5):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def fds(pid):
+    return sorted(os.readlink(f'/proc/{pid}/fd/{n}') for n in os.listdir(f'/proc/{pid}/fd'))
+
+
+def rss_kb(pid, what='VmHWM'):
+    with open(f'/proc/{pid}/status', encoding='latin1') as f:
+        return int(re.search(what + r':\s+(\d+)', f.read()).group(1))
+
+
+# ---------------------------------------------------------------- exec
+
+@test
+def hello_says_who_it_is():
+    with Box() as e:
+        h = e.box.hello
+        equal((h.min, h.max, h.features, h.jobs), (1, 1, 0, []))
+        equal(h.workspace, os.path.realpath(e.box.ws).encode())
+        assert h.shell in (b'/bin/bash', b'/usr/bin/bash', b'/bin/sh')
+
+
+@test
+def exec_shell_and_argv():
+    with Box() as e:
+        r = e.run('echo out; echo err >&2; exit 7')
+        ended(r, EXITED, 7)
+        equal((bytes(r.stdout), bytes(r.stderr)), (b'out\n', b'err\n'))
+        assert r.started > 1
+        r = e.run(argv=['printf', '%s|', 'a b', '', '$HOME'])
+        ended(r)
+        equal(bytes(r.stdout), b'a b||$HOME|')
+        ended(e.run(argv=['/bin/true']))
+        ended(e.run('kill -9 $$'), SIGNALLED, 9)
+
+
+@test
+def exit_tells_what_it_cost():
+    with Box() as e:
+        end = e.run('i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 0.2').end
+        assert 200000 <= end.duration_us < 5000000, end
+        assert end.utime_us > 1000 and 100 < end.maxrss_kb < 100000, end
+
+
+@test
+def what_cannot_start_is_refused():
+    with Box() as e:
+        ws = e.box.ws
+        r = e.run(argv=['nosuchprog'])
+        refused(r, ENOENT)
+        equal(r.end.text, 'nosuchprog: No such file or directory')
+        refused(e.run(argv=['/no/such/prog']), ENOENT)
+        with open(ws + '/plain', 'w') as f:
+            f.write('echo hi\n')
+        refused(e.run(argv=['./plain']), EPERM)
+        os.chmod(ws + '/plain', 0o755)
+        r = e.run(argv=['./plain'])
+        equal((r.kind, r.end.text), ('job_refused', './plain: Exec format error'))
+        refused(e.run(argv=[ws]), EPERM)
+        refused(e.run(argv=['']), EINVAL)
+        refused(e.run('x', kind=3), ENOTSUP)
+        refused(e.run('x', kind=1), ENOTSUP)
+        refused(e.run('x', kind=200), ENOTSUP)
+        refused(e.run('x', run_as_user='root'), ENOTSUP)
+        refused(e.run('x', env=['novalue']), EINVAL)
+        refused(e.run('x', env=['=x']), EINVAL)
+        refused(e.run('#' * 131072), E2BIG)
+        ended(e.run('#' * 131000))
+
+
+@test
+def path_of_the_job_is_searched():
+    with Box() as e:
+        os.mkdir(e.box.ws + '/bin')
+        with open(e.box.ws + '/bin/mine', 'w') as f:
+            f.write('#!/bin/sh\necho mine $0\n')
+        refused(e.run(argv=['mine'], env=['PATH=' + e.box.ws + '/bin']), EPERM)
+        os.chmod(e.box.ws + '/bin/mine', 0o755)
+        refused(e.run(argv=['mine']), ENOENT)
+        ended(e.run(argv=['mine'], env=['PATH=/nowhere:' + e.box.ws + '/bin']))
+        ended(e.run(argv=['mine'], env=['PATH=bin']))
+        r = e.run(argv=['mine'], env=['PATH=:/x'], dir='bin')
+        ended(r)
+        refused(e.run(argv=['mine'], env=['PATH=']), ENOENT)
+
+
+@test
+def directory_of_the_job():
+    with Box() as e:
+        ws = os.path.realpath(e.box.ws)
+        os.makedirs(ws + '/a/b')
+        os.symlink('a/b', ws + '/link')
+        os.symlink('/etc', ws + '/etc')
+        os.mkdir(ws + '-evil')
+        equal(e.run('pwd').stdout, ws.encode() + b'\n')
+        equal(e.run('pwd', dir='a/b').stdout, ws.encode() + b'/a/b\n')
+        equal(e.run('pwd', dir=ws + '/a').stdout, ws.encode() + b'/a\n')
+        equal(e.run('/bin/pwd', dir='link').stdout, ws.encode() + b'/a/b\n')
+        equal(e.run('pwd; echo $PWD', dir='link').stdout, (ws + '/link\n').encode() * 2)
+        refused(e.run('pwd', dir='nothing'), ENOENT)
+        for outside in ('..', '/', '/etc', 'etc', ws + '-evil', 'a/../../ws-evil'):
+            refused(e.run('pwd', dir=outside), EPERM)
+
+
+@test
+def environment_is_clean_and_appended():
+    with Box('-u', 'alice', '-H', '/home/x', env={'LEAK': '1', 'XBOT_TOKEN': 's'}) as e:
+        r = e.run(argv=['/usr/bin/env'], env=['A=1', 'B=2', 'A=3', 'LANG=C', 'XBOT_JOB=fake'])
+        env = dict(line.split('=', 1) for line in r.stdout.decode().splitlines())
+        mark = env.pop('XBOT_JOB')
+        assert re.fullmatch('[0-9a-f]{32}', mark), mark
+        equal(env, {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+                    'HOME': '/home/x', 'USER': 'alice', 'LOGNAME': 'alice', 'SHELL': '/bin/sh',
+                    'LANG': 'C', 'PWD': os.path.realpath(e.box.ws), 'A': '3', 'B': '2'})
+
+
+@test
+def environment_may_be_inherited():
+    with Box('-e', env={'MINE': '1', 'PATH': '/bin:/usr/bin', 'XBOT_TOKEN': 'secret'}) as e:
+        r = e.run(argv=['env'], env=['MINE=2'])
+        assert b'secret' not in r.stdout and b'MINE=2\n' in r.stdout
+        assert b'PATH=/bin:/usr/bin\n' in r.stdout
+
+
+@test
+def run_as_user_goes_through_sudo():
+    with Box('-e', env={'PATH': '/nowhere'}) as e:
+        fake = e.box.ws + '/sudo'
+        with open(fake, 'w') as f:
+            f.write('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+        os.chmod(fake, 0o755)
+        path = ['PATH=' + e.box.ws]
+        r = e.run('echo hi', run_as_user='bob', env=path)
+        equal(r.stdout, b'-n\n-H\n-u\nbob\n--\n/bin/sh\n-c\necho hi\n')
+        r = e.run(argv=['id', '-u'], run_as_user='bob', env=path)
+        equal(r.stdout, b'-n\n-H\n-u\nbob\n--\nid\n-u\n')
+        refused(e.run('id', run_as_user='-s', env=path), EINVAL)
+
+
+@test
+def descriptors_and_signals_in_a_job():
+    with Box() as e:
+        r = e.run(argv=[sys.executable, '-c',
+                        'import os\nfor n in os.listdir("/proc/self/fd"):\n'
+                        ' try: print(n, os.readlink("/proc/self/fd/" + n))\n'
+                        ' except OSError: pass'])
+        names = {line.split()[0] for line in r.stdout.decode().splitlines()}
+        equal(names - {'3'}, {'0', '1', '2'})     # 3: the listing itself, closed
+        assert b'3 socket' not in r.stdout and b'eventpoll' not in r.stdout
+        job = e.start('cat; grep -E "^(Sig(Blk|Ign)|ShdPnd)" /proc/self/status; ps -o sid=,pgid= -p $$; echo $$',
+                      stdin=b'x')
+        r = e.collect(job, stdin=b'x')
+        for line in re.findall(rb'^Sig(?:Blk|Ign):\s+(\S+)', r.stdout, re.M):
+            equal(int(line, 16), 0)
+        sid, pgid, pid = r.stdout.split()[-3:]
+        equal((sid, pgid), (pid, pid))
+
+
+@test
+def stdin_of_all_sorts():
+    with Box() as e:
+        equal(bytes(e.run('cat', stdin=b'hello').stdout), b'hello')
+        equal(bytes(e.run('cat').stdout), b'')
+        big = os.urandom(1 << 20) * 5
+        r = e.run('cat', stdin=big)
+        assert r.stdout == big
+        ended(e.run('sleep 0.1; exit 3', stdin=big), EXITED, 3)    # never reads: EPIPE is fine
+        ended(e.run('head -c 5 >/dev/null; exec 0<&-; sleep 0.3', stdin=big))
+        # not ended yet: the job waits
+        job = e.start('cat', stdin=None)
+        time.sleep(0.2)
+        e.send('job_eof', job=job, stream=0, offset=0)
+        ended(e.collect(job))
+
+
+@test
+def stdin_credit_is_bounded():
+    with Box() as e:
+        job = e.start('sleep 0.6; wc -c', stdin=None)
+        upto = 0
+        until = time.monotonic() + 0.4
+        sent = 0
+        while time.monotonic() < until:
+            try:
+                m = e.recv(0.05)
+                if m.kind_ == 'job_credit':
+                    upto = m.upto
+            except TimeoutError:
+                pass
+            if upto > sent:
+                e.send('job_data', job=job, stream=0, offset=sent, bytes=b'x' * min(upto - sent, 262144))
+                sent = min(upto, sent + 262144)
+        assert 262144 <= upto <= 262144 + 65536 + 65536, upto    # window and the pipe
+        e.send('job_eof', job=job, stream=0, offset=sent)
+        equal(e.collect(job).stdout, b'%d\n' % sent)
+
+
+@test
+def eight_at_a_time_and_order_within():
+    with Box() as e:
+        jobs = [e.start(f'for i in 1 2 3; do echo {n} $i; done; exit {n}') for n in range(32)]
+        got = {j: [bytearray(), None] for j in jobs}
+        while any(v[1] is None for v in got.values()):
+            m = e.recv()
+            if m.kind_ == 'job_data':
+                assert got[m.job][1] is None
+                got[m.job][0] += m.bytes
+            elif m.kind_ == 'job_exit':
+                got[m.job][1] = m.code
+        for n, j in enumerate(jobs):
+            equal(got[j], [bytearray(f'{n} 1\n{n} 2\n{n} 3\n'.encode()), n])
+
+
+@test
+def a_repeated_start_is_the_same_job():
+    with Box() as e:
+        job = e.start('sleep 0.5; echo once', credit=0)
+        first = e.expect('job_started')
+        e.start('sleep 0.5; echo once', job=job, credit=0, stdin=None)
+        equal(e.expect('job_started').pid, first.pid)
+        e.send('job_credit', job=job, stream=1, upto=1000)
+        e.send('job_start', job=job, command='other')
+        m = e.expect('job_refused')
+        equal(m.code, EEXIST)
+        e.send('file_stat', job=job, path='.')
+        equal(e.expect('job_refused').code, EEXIST)
+        r = e.collect(job)
+        ended(r)
+        equal(r.stdout, b'once\n')
+
+
+@test
+def at_most_1024_jobs():
+    with Box() as e:
+        jobs = [os.urandom(16) for _ in range(1025)]
+        e.send_raw(b''.join(encode('job_start', job=j, argv=['sleep', '30']) +
+                            encode('job_eof', job=j, stream=0) for j in jobs))
+        kinds = {'job_started': 0, 'job_refused': 0}
+        for _ in range(1025):
+            m = e.recv(30)
+            kinds[m.kind_] += 1
+            if m.kind_ == 'job_refused':
+                equal(m.code, EBUSY)
+        equal(kinds, {'job_started': 1024, 'job_refused': 1})
+        for j in jobs:
+            e.send('job_cancel', job=j)
+        for _ in range(1024):
+            m = e.recv(60)
+            equal((m.kind_, m.how), ('job_exit', KILLED))
+        ended(e.run('true'))
+
+
+# ---------------------------------------------------------------- output and credit
+
+@test
+def no_credit_no_data():
+    with Box() as e:
+        job = e.start('echo hello', credit=0)
+        e.expect('job_started')
+        try:
+            raise AssertionError(e.recv(0.5))
+        except TimeoutError:
+            pass
+        e.send('job_credit', job=job, stream=1, upto=3)
+        m = e.expect('job_data')
+        equal((m.offset, m.bytes), (0, b'hel'))
+        try:
+            raise AssertionError(e.recv(0.3))
+        except TimeoutError:
+            pass
+        e.send('job_credit', job=job, stream=1, upto=2)      # lower: no effect
+        e.send('job_credit', job=job, stream=1, upto=100)
+        m = e.expect('job_data')
+        equal((m.offset, m.bytes), (3, b'lo\n'))
+        ended(e.collect(job))
+
+
+@test
+def credit_stops_and_goes_exactly():
+    with Box() as e:
+        job = e.start('seq 1 2000000', credit=0)
+        e.expect('job_started')
+        got, upto = bytearray(), 0
+        end = None
+        while end is None:
+            upto += 777777
+            e.send('job_credit', job=job, stream=1, upto=upto)
+            while True:
+                try:
+                    m = e.recv(0.3 if len(got) == upto else 5)
+                except TimeoutError:
+                    break
+                if m.kind_ == 'job_exit':
+                    end = m
+                    break
+                equal(m.offset, len(got))
+                got += m.bytes
+                assert len(got) <= upto
+                if len(got) == upto:
+                    break
+        assert got == b''.join(b'%d\n' % i for i in range(1, 2000001))
+
+
+@test
+def a_full_ring_blocks_the_job():
+    with Box() as e:
+        job = e.start('head -c 100000000 /dev/zero; echo done >&2', credit=0)
+        e.send('job_credit', job=job, stream=2, upto=1000)
+        pid = e.expect('job_started').pid
+        time.sleep(0.7)
+        assert alive(pid)
+        assert rss_kb(e.pid) < 8000, rss_kb(e.pid)
+        e.window = 1 << 20
+        count = [0]
+        e.send('job_credit', job=job, stream=1, upto=1 << 20)
+        r = e.collect(job, timeout=60, sink=lambda s, b: count.__setitem__(0, count[0] + len(b)))
+        equal(count[0], 100000000 + 5)
+
+
+@test
+def two_hundred_megabytes_in_little_memory():
+    with Box() as e:
+        job = e.start('head -c 200000000 /dev/zero | tr "\\0" x')
+        count = [0]
+
+        def sink(stream, data):
+            assert data.count(b'x') == len(data)
+            count[0] += len(data)
+
+        start = time.monotonic()
+        ended(e.collect(job, timeout=120, sink=sink))
+        took = time.monotonic() - start
+        equal(count[0], 200000000)
+        assert rss_kb(e.pid) < 16000, rss_kb(e.pid)
+        print(f'# 200 MB in {took:.2f} s, {rss_kb(e.pid)} KB resident at most')
+
+
+@test
+def a_host_that_does_not_read_is_waited_for():
+    with Box() as e:
+        jobs = [e.start('yes', credit=1 << 40) for _ in range(4)]
+        time.sleep(1)
+        assert rss_kb(e.pid) < 32000, rss_kb(e.pid)
+        for j in jobs:
+            e.send('job_cancel', job=j)
+        left = set(jobs)
+        while left:
+            m = e.recv(20)
+            if m.kind_ == 'job_exit':
+                equal(m.how, KILLED)
+                left.remove(m.job)
+
+
+@test
+def control_overtakes_the_data_of_others():
+    with Box() as e:
+        e.start('yes', credit=1 << 40)
+        time.sleep(0.5)                 # the queue is full now
+        e.send('ping', cookie=5)
+        before = 0
+        while True:
+            m = e.recv()
+            if m.kind_ == 'pong':
+                break
+            before += len(m.get('bytes', b''))
+        assert before < 600000, before    # the socket's buffer, not our queue
+
+
+@test
+def round_robin_between_jobs():
+    with Box() as e:
+        jobs = [e.start('yes', credit=1 << 40) for _ in range(3)]
+        time.sleep(0.3)
+        count = dict.fromkeys(jobs, 0)
+        while sum(count.values()) < 60000000:
+            m = e.recv()
+            if m.kind_ == 'job_data':
+                count[m.job] += len(m.bytes)
+        assert min(count.values()) > 5000000, count.values()
+
+
+# ---------------------------------------------------------------- the end of jobs
+
+@test
+def leader_ends_children_live_on():
+    with Box(namespace=False) as e:
+        start = time.monotonic()
+        r = e.run('sleep 100 & echo $! ok')
+        took = time.monotonic() - start
+        ended(r)
+        pid = int(r.stdout.split()[0])
+        assert took < 0.4 and alive(pid), took
+    assert wait_for(lambda: not exists(pid)), 'it ends with the executor'
+
+
+@test
+def drained_before_the_end():
+    with Box() as e:
+        r = e.run('(sleep 0.1; echo late) & echo early')
+        equal(bytes(r.stdout), b'early\nlate\n')
+        start = time.monotonic()
+        r = e.run('(sleep 1; echo too late) & echo early')
+        equal(bytes(r.stdout), b'early\n')
+        assert 0.15 < time.monotonic() - start < 0.5
+        r = e.run('head -c 1500000 /dev/zero & head -c 1500000 /dev/zero; wait')
+        equal(len(r.stdout), 3000000)
+
+
+@test
+def full_pipe_at_exit_is_not_lost():
+    with Box() as e:
+        size = (1 << 20) + 60000
+        job = e.start(f'head -c {size} /dev/zero; sleep 5 &', credit=0)
+        e.expect('job_started')
+        time.sleep(0.8)
+        e.send('job_credit', job=job, stream=1, upto=1 << 30)
+        r = e.collect(job)
+        equal(len(r.stdout), size)
+        ended(r)
+
+
+@test
+def timeout_ends_the_whole_tree():
+    with Box() as e:
+        script = ('echo $$; sleep 1000 & echo $!; setsid sleep 1000 & echo $!; '
+                  'echo partial >&2; sleep 1000')
+        start = time.monotonic()
+        job = e.start(script, timeout_ms=1000)
+        pid = e.expect('job_started').pid
+        r = e.collect(job)
+        took = time.monotonic() - start
+        pids = [int(p) for p in r.stdout.split()]
+        assert not [p for p in pids + [pid] if exists(p)], pids
+        equal(r.end.how, TIMED_OUT)
+        equal(bytes(r.stderr), b'partial\n')
+        assert 0.95 < took < 1.5, took
+
+
+@test
+def timeout_kills_what_ignores_term():
+    with Box() as e:
+        script = ('trap "" TERM; echo $$; (trap "" TERM; echo $BASHPID; while :; do sleep 0.05; done) & echo $!; '
+                  'while :; do sleep 0.05; done')
+        start = time.monotonic()
+        r = e.run(script, timeout_ms=500)
+        took = time.monotonic() - start
+        equal(r.end.how, TIMED_OUT)
+        equal(r.end.code, 9)
+        assert 0.65 < took < 1.5, took
+        assert not [p for p in r.stdout.split() if exists(int(p))]
+
+
+@test
+def timeout_lets_a_handler_finish():
+    with Box() as e:
+        r = e.run('trap "echo bye; exit 0" TERM; sleep 100 & wait', timeout_ms=300)
+        equal((bytes(r.stdout), r.end.how), (b'bye\n', TIMED_OUT))
+
+
+DAEMON = '''
+import os, sys, time
+def detach(depth):
+    if os.fork():
+        os._exit(0) if depth else None
+        return
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    %s
+    open(sys.argv[1], 'a').write('%%d\\n' %% os.getpid())
+    time.sleep(1000)
+detach(0)
+detach(0)
+time.sleep(1000)
+'''
+
+
+@test
+def double_forked_daemons_are_found():
+    for extra in ('pass', 'os.execvp("sleep", ["sleep", "1000"]) if '
+                  'open(sys.argv[1], "a").write("%d\\n" % os.getpid()) else 0'):
+        with Box() as e:
+            note = e.box.ws + '/pids'
+            job = e.start(argv=[sys.executable, '-c', DAEMON % extra, note], timeout_ms=1500)
+            pid = e.expect('job_started').pid
+            assert wait_for(lambda: os.path.exists(note) and
+                            len(open(note).read().split()) == 2)
+            pids = [int(p) for p in open(note).read().split()]
+            assert all(alive(p) for p in pids)
+            other = e.start('setsid sleep 1000 & echo $!')       # of another job: stays
+            kept = int(e.collect(other).stdout)
+            r = e.collect(job)
+            equal(r.end.how, TIMED_OUT)
+            assert not [p for p in pids + [pid] if exists(p)], pids
+            assert alive(kept)
+        assert wait_for(lambda: not exists(kept))
+
+
+@test
+def fork_bomb_is_ended():
+    bomb = ('import os, time\nend = time.time() + 20\n'
+            'n = 0\nwhile time.time() < end:\n'
+            ' try:\n  if os.fork() == 0: n += 1\n  if n > 5: time.sleep(20)\n'
+            ' except OSError: time.sleep(0.01)\n'
+            ' time.sleep(0.02)\n')
+    with Box(namespace=True) as e:
+        r = e.run(argv=[sys.executable, '-c', bomb], timeout_ms=700, timeout=30)
+        equal(r.end.how, TIMED_OUT)
+        equal(e.run('ps -e -o comm= | grep -c python').stdout, b'0\n')
+
+
+@test
+def cancel_kills_at_once():
+    with Box() as e:
+        job = e.start('trap "" TERM; echo $$; setsid sleep 1000 & echo $!; sleep 1000')
+        time.sleep(0.3)
+        start = time.monotonic()
+        e.send('job_cancel', job=job)
+        r = e.collect(job)
+        took = time.monotonic() - start
+        equal(r.end.how, KILLED)
+        assert took < 0.15, took
+        assert not [p for p in r.stdout.split() if exists(int(p))]
+        # in the same batch as its start, and of nobody
+        job = os.urandom(16)
+        e.send_raw(encode('job_start', job=job, command='sleep 9') + encode('job_cancel', job=job))
+        equal(e.collect(job).end.how, KILLED)
+        e.send('job_cancel', job=os.urandom(16))
+        # without credit: what cannot be delivered is dropped
+        job = e.start('yes', credit=10)
+        time.sleep(0.3)
+        e.send('job_cancel', job=job)
+        r = e.collect(job)
+        equal((r.end.how, len(r.stdout)), (KILLED, 10))
+
+
+@test
+def stopped_and_traced_children_are_killed():
+    with Box() as e:
+        job = e.start('sleep 1000 & kill -STOP $!; echo $!; kill -STOP $$', timeout_ms=400)
+        r = e.collect(job)
+        equal(r.end.how, TIMED_OUT)
+        assert not exists(int(r.stdout))
+
+
+@test
+def signals_reach_the_group():
+    with Box() as e:
+        job = e.start('trap "echo got; exit 5" USR1; sleep 100 & wait')
+        e.expect('job_started')
+        time.sleep(0.2)
+        e.send('job_signal', job=job, signal=0)
+        e.send('job_signal', job=job, signal=200)
+        e.send('job_signal', job=job, signal=signal.SIGUSR1)
+        r = e.collect(job)
+        ended(r, EXITED, 5)
+        equal(bytes(r.stdout), b'got\n')
+        e.send('job_signal', job=job, signal=9)       # gone: nothing happens
+        ended(e.run('true'))
+
+
+@test
+def end_of_channel_ends_everything():
+    with Box() as e:
+        r = e.run('setsid sleep 1000 >/dev/null 2>&1 & sleep 1000 >/dev/null 2>&1 & echo $!')
+        old = int(r.stdout)
+        job = e.start('setsid sleep 1000 & echo $!; sleep 1000')
+        pid = e.expect('job_started').pid
+        m = e.expect('job_data')
+        start = time.monotonic()
+        e.sock.close()
+        equal(e.proc.wait(5), 0)
+        assert time.monotonic() - start < 1
+        assert not [p for p in (old, pid, int(m.bytes)) if exists(p)]
+
+
+@test
+def sigterm_ends_everything():
+    with Box() as e:
+        job = e.start('sleep 1000 & echo $!; sleep 1000')
+        pid = e.expect('job_started').pid
+        child = int(e.expect('job_data').bytes)
+        e.proc.send_signal(signal.SIGTERM)
+        while e.recv().kind_ != 'bye':
+            pass
+        equal(e.proc.wait(5), 0)
+        assert not exists(pid) and not exists(child)
+
+
+@test
+def idle_executors_leave():
+    with Box('-i', '1') as e:
+        e.run('sleep 3 >/dev/null 2>&1 &')
+        start = time.monotonic()
+        equal(e.recv(10).reason, 'idle')
+        took = time.monotonic() - start
+        assert 3 < took < 5.5, took     # not before its last child
+        e.send('job_start', job=os.urandom(16), command='touch started')
+        e.sock.shutdown(socket.SHUT_WR)
+        equal(e.proc.wait(3), 0)
+        assert not os.path.exists(e.box.ws + '/started')
+
+
+@test
+def as_pid_1_it_reaps_strangers():
+    with Box(namespace=True) as e:
+        r = e.run('for i in 1 2 3 4 5; do setsid sleep 0.2 & done; echo $PPID', dir='')
+        equal(bytes(r.stdout), b'1\n')
+        time.sleep(0.6)
+        r = e.run('ps -e -o stat=,comm=')
+        assert b'Z' not in r.stdout and b'sleep' not in r.stdout, r.stdout
+        job = e.start('setsid sleep 1000 & sleep 1000', timeout_ms=300)
+        equal(e.collect(job).end.how, TIMED_OUT)
+        r = e.run('ps -e -o comm=')
+        assert b'sleep' not in r.stdout
+
+
+@test
+def another_uid():
+    if os.getuid() != 0:
+        raise Skip('not root')
+    with Box(uid=64123) as e:
+        r = e.run('id -u; sleep 1000 & echo $!; sleep 1000', timeout_ms=300)
+        equal(r.stdout.split()[0], b'64123')
+        equal(r.end.how, TIMED_OUT)
+        assert not exists(int(r.stdout.split()[1]))
+        # its memory and descriptors are not the jobs' to read
+        r = e.run('ls /proc/$PPID/fd; cat /proc/$PPID/environ; head -c 1 /proc/$PPID/mem')
+        equal(bytes(r.stdout), b'')
+        refused(e.file('get', '/etc/shadow'), EPERM)
+
+
+# ---------------------------------------------------------------- many, leaks
+
+@test
+def a_thousand_rapid_jobs_and_no_leak():
+    with Box() as e:
+        e.run('true')
+        before = fds(e.pid)
+        pending, done, failed = set(), 0, 0
+        started = time.monotonic()
+        for n in range(1000):
+            pending.add(e.start(argv=['/bin/true'] if n % 10 else ['nosuch']))
+            while len(pending) >= 16:
+                m = e.recv()
+                if m.kind_ in ('job_exit', 'job_refused'):
+                    pending.remove(m.job)
+                    done += 1
+                    failed += m.kind_ == 'job_refused'
+        while pending:
+            m = e.recv()
+            if m.kind_ in ('job_exit', 'job_refused'):
+                pending.remove(m.job)
+                done += 1
+                failed += m.kind_ == 'job_refused'
+        equal((done, failed), (1000, 100))
+        print(f'# {1000 / (time.monotonic() - started):.0f} jobs/s, 16 in flight')
+        e.run('cat', stdin=b'x' * 100000)
+        e.run('sleep 5', timeout_ms=100)
+        e.run('x', dir='nothing')
+        e.put('f', b'x' * 100000)
+        e.put('nodir/f', b'')
+        e.file('get', 'f')
+        e.file('list', '.')
+        e.file('mkdir', 'd/e', parents=True)
+        e.file('remove', 'd', recursive=True)
+        job = e.file('put', 'g', mode=0)
+        e.send('job_cancel', job=job)
+        e.collect(job)
+        e.put('f/x', b'')
+        e.file('stat', '../x')
+        equal(fds(e.pid), before)
+        assert rss_kb(e.pid, 'VmRSS') < 8000
+        equal(e.run('ls -a').stdout, b'.\n..\nf\n')
+
+
+# ---------------------------------------------------------------- files
+
+@test
+def put_get_stat():
+    with Box() as e:
+        data = os.urandom(700000)
+        equal(e.put('a/b/c.bin', data, 0o640, parents=True).kind_, 'job_done')
+        at = e.box.ws + '/a/b/c.bin'
+        assert open(at, 'rb').read() == data
+        equal(stat.S_IMODE(os.stat(at).st_mode), 0o640)
+        equal(stat.S_IMODE(os.stat(e.box.ws + '/a').st_mode), 0o755)
+        equal(os.listdir(e.box.ws + '/a/b'), ['c.bin'])
+        r = e.file('get', 'a/b/c.bin')
+        equal(r.kind, 'job_done')
+        assert bytes(r.file) == data and r.eof
+        i = r.info
+        equal((i.name, i['size'], i.mode), (b'c.bin', 700000, os.stat(at).st_mode))
+        equal(i.mtime_ns, os.stat(at).st_mtime_ns)
+        r = e.file('stat', os.path.realpath(at))
+        equal((r.kind, r.info['size'], r.info.mode), ('job_done', 700000, os.stat(at).st_mode))
+        equal(e.put('empty', b'', 0).kind_, 'job_done')
+        equal(stat.S_IMODE(os.stat(e.box.ws + '/empty').st_mode), 0o644)
+        r = e.file('get', 'empty')
+        equal((r.kind, bytes(r.file), r.eof), ('job_done', b'', True))
+        # over an existing one; the old one stays whole until the end
+        old = open(at, 'rb')
+        equal(e.put('a/b/c.bin', b'new').kind_, 'job_done')
+        equal((open(at, 'rb').read(), old.read()), (b'new', data))
+        old.close()
+        r = e.file('stat', '')
+        assert stat.S_ISDIR(r.info.mode) and r.info.name == b'ws'
+        equal(e.file('stat', 'a/').info.name, b'a')
+
+
+@test
+def get_of_a_range():
+    with Box() as e:
+        e.put('f', bytes(range(256)) * 10)
+        r = e.file('get', 'f', offset=10, length=5)
+        equal((bytes(r.file), r.info['size']), (bytes(range(10, 15)), 2560))
+        equal(len(e.file('get', 'f', offset=2500).file), 60)
+        equal(len(e.file('get', 'f', offset=2500, length=1000).file), 60)
+        equal(len(e.file('get', 'f', offset=5000).file), 0)
+        equal(len(e.file('get', 'f', offset=1 << 63, length=(1 << 64) - 1).file), 0)
+
+
+@test
+def get_waits_for_credit():
+    with Box() as e:
+        e.put('f', b'x' * 100000)
+        job = os.urandom(16)
+        e.send('file_get', job=job, path='f')
+        e.expect('file_info')
+        try:
+            raise AssertionError(e.recv(0.3))
+        except TimeoutError:
+            pass
+        e.send('job_credit', job=job, stream=3, upto=10)
+        equal(e.expect('job_data').bytes, b'x' * 10)
+        e.send('job_credit', job=job, stream=3, upto=100000)
+        got = 10
+        while got < 100000:
+            got += len(e.expect('job_data').bytes)
+        equal(e.expect('job_eof').offset, 100000)
+        e.expect('job_done')
+
+
+@test
+def a_file_that_changes_while_read():
+    with Box() as e:
+        e.put('f', b'x' * 1000000)
+        for change, kind in ((500, 'job_refused'), (2000000, 'job_done')):
+            job = os.urandom(16)
+            e.send('file_get', job=job, path='f')
+            e.expect('file_info')
+            e.send('job_credit', job=job, stream=3, upto=1000)
+            e.expect('job_data')
+            os.truncate(e.box.ws + '/f', change)
+            e.send('job_credit', job=job, stream=3, upto=1 << 30)
+            got = 1000
+            while True:
+                m = e.recv()
+                if m.kind_ == 'job_data':
+                    got += len(m.bytes)
+                elif m.kind_ != 'job_eof':
+                    break
+            equal(m.kind_, kind)
+            if kind == 'job_done':
+                equal(got, 500)      # the size when it was opened
+            os.truncate(e.box.ws + '/f', 500)
+
+
+@test
+def only_regular_files_are_read():
+    with Box() as e:
+        ws = e.box.ws
+        os.mkfifo(ws + '/fifo')
+        os.mkdir(ws + '/dir')
+        s = socket.socket(socket.AF_UNIX)
+        s.bind(ws + '/sock')
+        start = time.monotonic()
+        refused(e.file('get', 'fifo'), EINVAL)
+        refused(e.file('get', 'dir'), EISDIR)
+        refused(e.file('get', '.'), EISDIR)
+        refused(e.file('get', 'sock'), EINVAL)
+        refused(e.file('get', 'none'), ENOENT)
+        refused(e.file('get', 'fifo/x'), ENOTDIR)
+        assert time.monotonic() - start < 1
+        m = e.put('dir', b'x')
+        equal(m.code, EISDIR)
+        equal(e.put('', b'x').code, EISDIR)
+        equal(e.put('nodir/x', b'x').code, ENOENT)
+        equal(e.put('fifo/x', b'x').code, ENOTDIR)
+        refused(e.file('list', 'fifo'), ENOTDIR)
+        s.close()
+
+
+@test
+def put_limits_and_undo():
+    with Box() as e:
+        equal(e.put('f', b'x' * 1000, limit=1000).kind_, 'job_done')
+        m = e.put('g', b'x' * 1001, limit=1000)
+        equal((m.kind_, m.code), ('job_refused', E2BIG))
+        job = e.file('put', 'h', mode=0o600)
+        upto = e.expect('job_credit').upto
+        assert 262144 <= upto <= 4 << 20
+        e.send('job_data', job=job, stream=3, offset=0, bytes=b'half')
+        e.send('ping', cookie=1)
+        e.expect('pong')
+        equal(len(os.listdir(e.box.ws)), 2)
+        e.send('job_cancel', job=job)
+        equal(e.expect('job_refused').job, job)
+        equal(os.listdir(e.box.ws), ['f'])
+        job = e.file('put', 'h', mode=0o600)
+        e.expect('job_credit')
+        e.send('job_data', job=job, stream=3, offset=0, bytes=b'half')
+        e.send('ping', cookie=1)
+        e.expect('pong')
+        e.sock.close()
+        equal(e.proc.wait(5), 0)
+        equal(os.listdir(e.box.ws), ['f'])
+
+
+@test
+def big_files_in_little_memory():
+    with Box() as e:
+        size = 300 << 20
+        piece = os.urandom(1 << 20)
+        job = e.file('put', 'big', mode=0o600)
+        sent, allowed = 0, 0
+        start = time.monotonic()
+        while sent < size:
+            while allowed <= sent:
+                allowed = e.expect('job_credit').upto
+            n = min(allowed - sent, 262144, size - sent)
+            at = sent % len(piece)
+            n = min(n, len(piece) - at)
+            e.send('job_data', job=job, stream=3, offset=sent, bytes=piece[at:at + n])
+            sent += n
+        e.send('job_eof', job=job, stream=3, offset=sent)
+        while e.recv().kind_ != 'job_done':
+            pass
+        put = time.monotonic() - start
+        equal(os.path.getsize(e.box.ws + '/big'), size)
+        count = [0]
+
+        def sink(stream, data):
+            at = count[0] % len(piece)
+            assert data == (piece + piece)[at:at + len(data)]
+            count[0] += len(data)
+
+        job = os.urandom(16)
+        start = time.monotonic()
+        e.send('file_get', job=job, path='big')
+        e.send('job_credit', job=job, stream=3, upto=1 << 20)
+        equal(e.collect(job, timeout=60, sink=sink).kind, 'job_done')
+        get = time.monotonic() - start
+        equal(count[0], size)
+        assert rss_kb(e.pid) < 16000, rss_kb(e.pid)
+        print(f'# 300 MB put {300 / put:.0f} MB/s, get {300 / get:.0f} MB/s, '
+              f'{rss_kb(e.pid)} KB resident at most')
+
+
+@test
+def outside_is_refused():
+    with Box() as e:
+        ws = os.path.realpath(e.box.ws)
+        base = os.path.realpath(e.box.base)
+        os.mkdir(ws + '-evil')
+        with open(ws + '-evil/secret', 'w') as f:
+            f.write('secret')
+        os.mkdir(ws + '/d')
+        with open(ws + '/inside', 'w') as f:
+            f.write('inside')
+        for name, target in (('etc', '/etc'), ('passwd', '/etc/passwd'), ('up', '..'),
+                             ('evil', '../ws-evil'), ('d/up2', '../..'), ('self', '/proc/self/root'),
+                             ('loop', 'loop'), ('new', '../ws-evil/new'), ('abs', base + '/ws-evil')):
+            os.symlink(target, ws + '/' + name)
+        bad = ['..', '../ws-evil/secret', '/etc/passwd', ws + '-evil/secret', ws + '/../ws-evil/secret',
+               'etc/passwd', 'passwd', 'up/ws-evil/secret', 'evil/secret', 'd/up2/ws-evil/secret',
+               'self/etc/passwd', 'loop', 'loop/x', '/proc/self/root/etc/passwd', 'd/../../ws-evil/secret',
+               'abs/secret', '/', '/dev/null', base]
+        for path in bad:
+            for what in ('stat', 'get', 'list'):
+                refused(e.file(what, path), EPERM)
+            m = e.put(path, b'owned')
+            if path == 'passwd':
+                equal((m.kind_, m.code), ('job_refused', EPERM))
+            assert m.kind_ == 'job_refused' and m.code in (EPERM, EISDIR), (path, m)
+        for path in ('evil/new', 'up/new', 'etc/xbot-new', 'd/up2/new', '../new', ws + '-evil/new', 'new'):
+            m = e.put(path, b'owned', parents=True)
+            equal((path, m.kind_, m.code), (path, 'job_refused', EPERM))
+            if path != 'new':
+                refused(e.file('mkdir', path, parents=True), EPERM)
+                refused(e.file('mkdir', path + '/a/b', parents=True), EPERM)
+                refused(e.file('remove', path, recursive=True), EPERM)
+        for path in ('evil/secret', 'etc/passwd', '../ws-evil', ws + '-evil', '.', '', ws, ws + '/', 'd/..'):
+            refused(e.file('remove', path, recursive=True, missing_ok=True), EPERM)
+        equal(sorted(os.listdir(ws + '-evil')), ['secret'])
+        equal(open(ws + '-evil/secret').read(), 'secret')
+        # the links themselves may go
+        equal(e.file('remove', 'evil', recursive=True).kind, 'job_done')
+        equal(e.file('remove', 'etc').kind, 'job_done')
+        assert os.path.exists('/etc/passwd')
+        shutil.rmtree(ws + '-evil')
+
+
+@test
+def links_that_stay_inside_work():
+    with Box() as e:
+        ws = os.path.realpath(e.box.ws)
+        os.makedirs(ws + '/real/sub')
+        with open(ws + '/real/f', 'w') as f:
+            f.write('hello')
+        os.symlink('real', ws + '/rel')
+        os.symlink(ws + '/real', ws + '/abs')
+        os.symlink(ws + '/real/f', ws + '/absf')
+        os.symlink('../../real/./f', ws + '/real/sub/up')
+        os.symlink('real/fresh', ws + '/dangling')
+        for path in ('rel/f', 'abs/f', 'absf', 'real/sub/up', 'abs/sub/up', 'abs/../real/f', ws + '/abs/f'):
+            r = e.file('get', path)
+            equal((path, r.kind, bytes(r.file)), (path, 'job_done', b'hello'))
+        equal(e.file('stat', 'dangling').end.code, ENOENT)
+        equal([n for n, _, _ in e.file('list', 'abs').entries], [b'f', b'sub'])
+        equal(e.put('absf', b'two').kind_, 'job_done')
+        assert os.path.islink(ws + '/absf')
+        equal(open(ws + '/real/f').read(), 'two')
+        equal(e.put('dangling', b'three').kind_, 'job_done')
+        equal(open(ws + '/real/fresh').read(), 'three')
+        assert os.path.islink(ws + '/dangling')
+        equal(e.put('real/sub/up', b'four').kind_, 'job_done')
+        equal(open(ws + '/real/f').read(), 'four')
+        equal(e.put('abs/new/deep/file', b'x', parents=True).kind_, 'job_done')
+        assert os.path.exists(ws + '/real/new/deep/file')
+        equal(e.file('mkdir', 'rel', parents=True).kind, 'job_done')
+        equal(e.run('pwd -P', dir='abs').stdout, ws.encode() + b'/real\n')
+
+
+@test
+def workspace_given_through_a_link():
+    base = tempfile.mkdtemp()
+    os.mkdir(base + '/real')
+    os.symlink('real', base + '/link')
+    e = Executor(BINARY, base + '/link/../link/')
+    try:
+        equal(e.expect('hello').workspace, os.path.realpath(base + '/real').encode())
+        equal(e.put(base + '/link/f', b'x').kind_, 'job_done')
+        equal(e.file('stat', base + '/real/f').kind, 'job_done')
+        refused(e.file('stat', base), EPERM)
+    finally:
+        equal(e.close(), 0)
+        shutil.rmtree(base)
+
+
+@test
+def full_control_has_no_guard():
+    with Box('-F') as e:
+        base = os.path.realpath(e.box.base)
+        equal(e.file('stat', '/etc/passwd').kind, 'job_done')
+        equal(e.put(base + '/new/x', b'x', parents=True).kind_, 'job_done')
+        equal(e.put('../y', b'y').kind_, 'job_done')
+        equal(open(base + '/y').read(), 'y')
+        equal(bytes(e.file('get', '../y').file), b'y')
+        equal(e.run('pwd', dir='/').stdout, b'/\n')
+        equal(e.run('pwd', dir='..').stdout, base.encode() + b'\n')
+        refused(e.file('remove', '.', recursive=True), EPERM)
+        refused(e.file('remove', base, recursive=True), EPERM)      # holds the workspace
+        assert os.path.isdir(e.box.ws)
+
+
+@test
+def list_sorts_and_pages():
+    with Box() as e:
+        ws = e.box.ws
+        os.mkdir(ws + '/l')
+        names = [b'n%d' % i for i in range(1000)] + [b'.dot', b'-dash', 'ü'.encode(), b'\xff\xfe', b'new\nline']
+        for n in names:
+            with open(os.path.join(ws.encode(), b'l', n), 'wb') as f:
+                f.write(b'x' * (len(n) % 7))
+        os.symlink('/etc', ws + '/l/link')
+        os.mkdir(ws + '/l/sub')
+        r = e.file('list', 'l', credit=100)
+        equal(r.kind, 'job_done')
+        equal([n for n, _, _ in r.entries], sorted(names + [b'link', b'sub']))
+        kinds = {n: (m, s) for n, m, s in r.entries}
+        assert stat.S_ISLNK(kinds[b'link'][0]) and stat.S_ISDIR(kinds[b'sub'][0])
+        equal(kinds[b'\xff\xfe'][1], 2)
+        equal(e.file('list', 'l/sub').kind, 'job_done')
+        refused(e.file('list', 'none'), ENOENT)
+
+
+@test
+def list_of_too_many():
+    with Box() as e:
+        os.mkdir(e.box.ws + '/many')
+        d = os.open(e.box.ws + '/many', os.O_RDONLY)
+        for i in range(200001):
+            os.close(os.open(f'f{i}', os.O_CREAT | os.O_WRONLY, dir_fd=d))
+        refused(e.file('list', 'many'), E2BIG)
+        os.unlink('f0', dir_fd=d)
+        start = time.monotonic()
+        r = e.file('list', 'many', timeout=60)
+        equal(len(r.entries), 200000)
+        print(f'# 200000 entries in {time.monotonic() - start:.2f} s')
+        # removal in slices: others are served meanwhile
+        job = os.urandom(16)
+        e.send('file_remove', job=job, path='many', recursive=True)
+        worst, done = 0, False
+        start = time.monotonic()
+        while not done:
+            at = time.monotonic()
+            e.send('ping', cookie=1)
+            while True:
+                m = e.recv(30)
+                if m.kind_ == 'pong':
+                    break
+                equal(m.kind_, 'job_done')
+                done = True
+            worst = max(worst, time.monotonic() - at)
+        print(f'# removed in {time.monotonic() - start:.2f} s, slowest ping {worst * 1000:.1f} ms')
+        assert worst < 0.25, worst
+        assert not os.path.exists(e.box.ws + '/many')
+        os.close(d)
+
+
+@test
+def mkdir_rules():
+    with Box() as e:
+        ws = e.box.ws
+        equal(e.file('mkdir', 'a').kind, 'job_done')
+        equal(stat.S_IMODE(os.stat(ws + '/a').st_mode), 0o755)
+        refused(e.file('mkdir', 'a'), EEXIST)
+        equal(e.file('mkdir', 'a', parents=True).kind, 'job_done')
+        refused(e.file('mkdir', 'x/y'), ENOENT)
+        equal(e.file('mkdir', 'x/y/z', parents=True, mode=0o2770).kind, 'job_done')
+        equal(stat.S_IMODE(os.stat(ws + '/x/y/z').st_mode), 0o2770)
+        equal(stat.S_IMODE(os.stat(ws + '/x/y').st_mode), 0o755)
+        e.put('f', b'')
+        refused(e.file('mkdir', 'f', parents=True), EEXIST)
+        refused(e.file('mkdir', 'f/x', parents=True), ENOTDIR)
+        refused(e.file('mkdir', ''), EEXIST)
+        equal(e.file('mkdir', '.', parents=True).kind, 'job_done')
+        refused(e.file('mkdir', 'n' * 256), EINVAL)
+        deep = '/'.join(['d'] * 1000)
+        equal(e.file('mkdir', deep, parents=True).kind, 'job_done')
+        equal(e.file('remove', 'd', recursive=True).kind, 'job_done')
+        assert not os.path.exists(ws + '/d')
+
+
+@test
+def remove_rules():
+    with Box() as e:
+        ws = e.box.ws
+        e.put('f', b'')
+        equal(e.file('remove', 'f').kind, 'job_done')
+        refused(e.file('remove', 'f'), ENOENT)
+        refused(e.file('remove', 'f', recursive=True), ENOENT)
+        equal(e.file('remove', 'f', missing_ok=True).kind, 'job_done')
+        equal(e.file('remove', 'no/f', missing_ok=True).kind, 'job_done')
+        os.makedirs(ws + '/d/e/f')
+        os.makedirs(ws + '/keep')
+        for n in range(300):
+            open(f'{ws}/d/e/{n}', 'w').close()
+        os.symlink('../keep', ws + '/d/link')
+        os.symlink('/etc', ws + '/d/etc')
+        open(ws + '/keep/me', 'w').close()
+        refused(e.file('remove', 'd'), EEXIST)
+        equal(e.file('remove', 'd', recursive=True).kind, 'job_done')
+        equal(os.listdir(ws), ['keep'])
+        equal(os.listdir(ws + '/keep'), ['me'])
+        equal(e.file('remove', 'keep/me', recursive=True).kind, 'job_done')
+        equal(e.file('remove', 'keep').kind, 'job_done')
+        # a tree deeper than a path can say
+        at = os.open(ws, os.O_RDONLY)
+        for _ in range(3000):
+            os.mkdir('deeper-and-deeper', dir_fd=at)
+            down = os.open('deeper-and-deeper', os.O_RDONLY, dir_fd=at)
+            os.close(at)
+            at = down
+        os.close(at)
+        equal(e.file('remove', 'deeper-and-deeper', recursive=True).kind, 'job_done')
+        equal(os.listdir(ws), [])
+
+
+@test
+def racing_links_never_lead_outside():
+    with Box() as e:
+        ws = os.path.realpath(e.box.ws)
+        out = os.path.realpath(e.box.base) + '/out'
+        os.mkdir(out)
+        with open(out + '/f', 'w') as f:
+            f.write('secret')
+        os.mkdir(ws + '/a')
+        with open(ws + '/a/f', 'w') as f:
+            f.write('fine')
+        stop = threading.Event()
+
+        def swap():
+            while not stop.is_set():
+                os.rename(ws + '/a', ws + '/b')
+                os.symlink(out, ws + '/a')
+                os.unlink(ws + '/a')
+                os.rename(ws + '/b', ws + '/a')
+
+        t = threading.Thread(target=swap)
+        t.start()
+        try:
+            for _ in range(1500):
+                r = e.file('get', 'a/f')
+                if r.kind == 'job_done':
+                    equal(bytes(r.file), b'fine')
+                else:
+                    assert r.end.code in (EPERM, ENOENT), r.end
+                m = e.put('a/g', b'x')
+                e.file('remove', 'a/f2', recursive=True)
+        finally:
+            stop.set()
+            t.join()
+        equal(os.listdir(out), ['f'])
+        shutil.rmtree(out)
+
+
+# ---------------------------------------------------------------- rubbish
+
+def breach(data, answered=True):
+    base = tempfile.mkdtemp()
+    e = Executor(BINARY, base)
+    try:
+        e.expect('hello')
+        e.start('sleep 1000')
+        pid = e.expect('job_started').pid
+        e.send_raw(data)
+        m = e.expect('bye')
+        assert m.reason
+        assert not exists(pid), 'the job lives on'
+        equal(e.proc.wait(5), 1)
+        return m.reason
+    finally:
+        e.sock.close()
+        e.proc.stderr.close()
+        os.rmdir(base)
+
+
+def frame(raw):
+    return struct.pack('>I', len(raw)) + raw
+
+
+@test
+def rubbish_ends_the_executor():
+    breach(b'\xff' * 100)
+    breach(b'\0\0\0\0')
+    breach(struct.pack('>I', 262144 + 8193))
+    breach(frame(b'\xc1'))
+    breach(frame(b'\x92\x10'))
+    breach(frame(b'\xdd\xff\xff\xff\xff'))
+    breach(frame(b'\x80'))
+    breach(frame(pack([1, 0]) + b'\0'))
+    breach(frame(pack([16, 0, b'short'])))
+    breach(frame(pack([16, 0, bytes(16), 'text'])))
+    breach(frame(pack([16, 0, bytes(16), 0, ['a\0b']])))
+    breach(frame(b'\x91' * 10 + b'\0'))
+    breach(encode('job_started', job=bytes(16), pid=1))          # only executors say that
+    breach(encode('hello', min=2, max=3))
+    equal(breach(encode('hello', min=0, max=0)), 'no version in common')
+
+
+@test
+def breaches_of_credit_end_it():
+    for data in (('job_data', {'stream': 0, 'offset': 0, 'bytes': b'x' * 262144 + b''}),
+                 ('job_data', {'stream': 0, 'offset': 5, 'bytes': b'x'}),
+                 ('job_eof', {'stream': 0, 'offset': 5})):
+        base = tempfile.mkdtemp()
+        e = Executor(BINARY, base)
+        e.expect('hello')
+        job = e.start('sleep 1000', stdin=None)
+        name, fields = data
+        e.expect('job_started')
+        for _ in range(3):
+            try:
+                e.send(name, job=job, **fields)
+            except OSError:
+                pass
+        kinds = []
+        try:
+            while True:
+                kinds.append(e.recv().kind_)
+        except Gone:
+            pass
+        equal(kinds[-1], 'bye')
+        equal(e.proc.wait(5), 1)
+        e.sock.close()
+        e.proc.stderr.close()
+        os.rmdir(base)
+
+
+@test
+def unknown_messages_and_more_fields():
+    with Box() as e:
+        e.send_raw(frame(pack([999, 0, 1, 2])))
+        equal(e.expect('unsupported')['type' if False else 'type'], 999)
+        e.send_raw(frame(pack([4, 0, 77, 'a field of later', [1]])))     # ping
+        equal(e.expect('pong').cookie, 77)
+        e.send_raw(frame(pack([4, 0])))
+        equal(e.expect('pong').cookie, 0)
+        e.send('job_attach', job=bytes(16))
+        equal(e.expect('unsupported').type, 25)
+        for name in ('job_credit', 'job_data', 'job_eof', 'job_signal', 'job_resize', 'job_cancel'):
+            e.send(name, job=os.urandom(16))
+        ended(e.run('true'))
+
+
+@test
+def frames_byte_by_byte():
+    with Box() as e:
+        job = os.urandom(16)
+        data = (encode('job_start', job=job, command='cat') + encode('job_credit', job=job, stream=1, upto=99) +
+                encode('job_eof', job=job, stream=0))
+        for byte in data:
+            e.send_raw(bytes((byte,)))
+        ended(e.collect(job))
+
+
+@test
+def a_truncated_frame_and_the_end():
+    base = tempfile.mkdtemp()
+    e = Executor(BINARY, base)
+    e.expect('hello')
+    e.send_raw(encode('job_start', job=bytes(16), command='touch x')[:-3])
+    equal(e.close(), 0)
+    equal(os.listdir(base), [])
+    os.rmdir(base)
+
+
+@test
+def wrong_arguments():
+    for args in ([], ['-w', 'relative'], ['-w', '/nonexistent/x'], ['-w', '/', 'more'], ['-w', '/', '-i', 'x'],
+                 ['-w', '/', '-z'], ['-w', '/etc/passwd'], ['-w', '/']):
+        r = subprocess.run([BINARY] + args, stdin=subprocess.DEVNULL, capture_output=True, close_fds=True,
+                           check=False, timeout=10)
+        assert r.returncode == 1 and b'xbot-executor' in r.stderr, (args, r)
+
+
+def main():
+    global BINARY
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    BINARY = os.path.abspath(sys.argv[1])
+    wanted = sys.argv[2:]
+    for function in TESTS:
+        name = function.__name__
+        if wanted and not any(w in name for w in wanted):
+            continue
+        start = time.monotonic()
+        try:
+            function()
+            word = 'ok'
+        except Skip as why:
+            word, name = 'skip', f'{name}: {why}'
+        except Exception:
+            word = 'not ok'
+            traceback.print_exc(file=sys.stdout)
+        COUNT[word] += 1
+        print(f'{"ok" if word == "skip" else word} {name}{" # SKIP" if word == "skip" else ""}'
+              f' ({time.monotonic() - start:.2f} s)', flush=True)
+    print(f'{COUNT["ok"]} passed, {COUNT["not ok"]} failed, {COUNT["skip"]} skipped')
+    sys.exit(1 if COUNT['not ok'] else 0)
+
+
+main()
