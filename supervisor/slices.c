@@ -29,6 +29,7 @@ text(const char *s)
 static void
 slice_front(const struct conf *conf, struct chan *c)
 {
+	char url[512];
 	struct ctl_conf_front f = {
 		.json_max = conf->limit_json,
 		.header_max = conf->limit_header,
@@ -42,7 +43,7 @@ slice_front(const struct conf *conf, struct chan *c)
 		.docker = conf->have_docker,
 		.remote = conf->have_remote,
 		.web_server_runner = conf->web_user,
-		.public_url = text(conf->public_url),
+		.public_url = text(public_url(conf, url, sizeof(url))),
 		.docker_image = text(conf->docker.image),
 		.admin_group = text(conf->control_group),
 		.audit = conf->audit != NULL,

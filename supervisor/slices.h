@@ -23,6 +23,7 @@
 #define SUPERVISOR_SLICES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/policy.h"
 
@@ -33,5 +34,7 @@ struct chan;
 bool	 slices_wants(const struct conf *, enum role);
 /* Queue the slice of that row. */
 void	 slices_send(const struct conf *, enum role, struct chan *);
+/* Where runners connect: as configured, or a guess in buf, or "". */
+const char *public_url(const struct conf *, char *buf, size_t);
 
 #endif

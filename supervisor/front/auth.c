@@ -263,6 +263,22 @@ auth_check(struct req *r, void (*done)(struct req *))
 	entry_wait(e, r, done);
 }
 
+/* Whoever waits will get no answer. */
+static void
+entry_fail(struct entry *e, const char *why)
+{
+	struct waiter	*w;
+	struct req	*r;
+
+	while ((w = STAILQ_FIRST(&e->waiters)) != NULL) {
+		STAILQ_REMOVE_HEAD(&e->waiters, entry);
+		if ((r = req_find(w->req)) != NULL && !r->answered)
+			req_error(r, XERR_EOFFLINE, "%s", why);
+		free(w);
+	}
+	entry_free(e);
+}
+
 void
 auth_on_answer(struct chan *c, const struct msg *m)
 {
@@ -275,6 +291,10 @@ auth_on_answer(struct chan *c, const struct msg *m)
 	if (a->hash.len != TOKEN_HASH || (e = entry_find(a->hash.p)) == NULL ||
 	    e->state != ENTRY_PENDING)
 		return;
+	if (a->kind == TOKEN_FAILED) {
+		entry_fail(e, "tokens cannot be looked up now");
+		return;
+	}
 	STAILQ_INIT(&waiters);
 	STAILQ_CONCAT(&waiters, &e->waiters);
 	e->nwaiters = 0;
@@ -321,22 +341,12 @@ auth_ledger_up(void)
 			entry_free(e);
 }
 
-/* Whoever waits will get no answer; what is known goes on to count. */
+/* What is known goes on to count. */
 void
 auth_ledger_down(void)
 {
-	struct entry	*e;
-	struct waiter	*w;
-	struct req	*r;
+	struct entry *e;
 
-	while ((e = TAILQ_FIRST(&queues[ENTRY_PENDING])) != NULL) {
-		while ((w = STAILQ_FIRST(&e->waiters)) != NULL) {
-			STAILQ_REMOVE_HEAD(&e->waiters, entry);
-			if ((r = req_find(w->req)) != NULL && !r->answered)
-				req_error(r, XERR_EOFFLINE,
-				    "the ledger went away");
-			free(w);
-		}
-		entry_free(e);
-	}
+	while ((e = TAILQ_FIRST(&queues[ENTRY_PENDING])) != NULL)
+		entry_fail(e, "the ledger went away");
 }

@@ -179,7 +179,7 @@ runner_fill(struct ctl_route_runner *m, struct slice user, struct slice name,
 	m->online = true;
 	m->since = on->since;
 	m->shell = slice_str(on->shell);
-	if (on->workspace[0] != '\0')
+	if (r->workspace.len == 0)
 		m->workspace = slice_str(on->workspace);
 }
 

@@ -392,6 +392,7 @@ def test_online(path):
                llm_model='gpt')
     rs = led.runners()
     assert rs['two'].online and rs['one'].online
+    assert rs['one'].workspace == b'/configured'
     assert 0 < rs['two'].since < rs['one'].since
     assert (rs['two'].workspace, rs['two'].shell) == (b'/w2', b'/bin/bash')
     # D34: provider and model, nothing else, and the token still counts.
@@ -405,6 +406,9 @@ def test_online(path):
     led.status('alice', 'one', online=False)
     one = led.runners()['one']
     assert (one.online, one.since, one.workspace) == (False, 0, b'/configured')
+    led.status('alice', 'two', online=False)
+    assert led.runners()['two'].workspace == b''
+    led.status('alice', 'two')
     assert one.llm_model == 'gpt'
     # The global token's runner shows, and its record has no token.
     led.status('alice', 'default')
