@@ -245,7 +245,6 @@ member_list(struct request *r, struct v1_member *m, size_t max,
 		    v1_type_name(r->msg.type), m->key);
 		return false;
 	}
-	/* Room for what sudo adds in front. */
 	if ((*out = calloc(max, sizeof(**out))) == NULL)
 		fatalx("out of memory");
 	while (v1_element(&m->value, &e.value)) {
@@ -373,7 +372,6 @@ struct exec_args {
 
 static bool	exec_read(struct request *, struct v1_member *,
 		    struct exec_args *);
-static uint32_t	exec_argv(const struct exec_args *, struct slice *);
 
 static bool
 exec_read(struct request *r, struct v1_member *m, struct exec_args *x)
@@ -405,39 +403,11 @@ exec_read(struct request *r, struct v1_member *m, struct exec_args *x)
 		    "exec error: non-shell exec requires args to be set");
 		return false;
 	}
-	if (x->user.len > 0 && *(const char *)x->user.p == '-') {
-		refuse(r, XERR_EINVAL, "invalid exec request: run_as_user");
-		return false;
-	}
 	if (x->timeout <= 0)
 		x->timeout = V1_TIMEOUT_DEFAULT;
 	if (x->timeout > V1_TIMEOUT_MAX)
 		x->timeout = V1_TIMEOUT_MAX;
 	return true;
-}
-
-/* argv has room for 9 more than the request's own. */
-static uint32_t
-exec_argv(const struct exec_args *x, struct slice *argv)
-{
-	static const char *const sudo[] = { "sudo", "-n", "-H", "-u" };
-	uint32_t		 n = 0, i;
-
-	if (x->user.len > 0) {
-		for (i = 0; i < 4; i++)
-			argv[n++] = slice_str(sudo[i]);
-		argv[n++] = x->user;
-		argv[n++] = slice_str("--");
-	}
-	if (x->shell) {
-		argv[n++] = slice_str("/bin/sh");
-		argv[n++] = slice_str("-c");
-		argv[n++] = x->command;
-		return n;
-	}
-	if (x->nargs > 0)
-		memcpy(argv + n, x->args, x->nargs * sizeof(*argv));
-	return n + x->nargs;
 }
 
 static void
@@ -451,15 +421,17 @@ start_exec(struct request *r)
 	};
 	struct exec_args	 x = { 0 };
 	struct exec_job_start	 start = { .kind = JOB_EXEC };
-	struct slice		*argv = NULL;
+	struct slice		 shell[] = { slice_str("/bin/sh"),
+				    slice_str("-c"), { NULL, 0 } };
 	struct op		*op;
 
 	if (!exec_read(r, m, &x) || (op = op_begin(r)) == NULL)
 		goto out;
-	if ((argv = calloc(x.nargs + 9, sizeof(*argv))) == NULL)
-		fatalx("out of memory");
+	shell[2] = x.command;
 	start.job = op->job;
-	start.argv = (struct slices){ argv, exec_argv(&x, argv) };
+	start.argv = x.shell ? (struct slices){ shell, 3 } :
+	    (struct slices){ x.args, x.nargs };
+	start.run_as_user = x.user;
 	start.env = (struct slices){ x.env, x.nenv };
 	start.timeout_ms = (uint32_t)x.timeout * 1000;
 	/* Protocol v1: a directory outside means the workspace. */
@@ -471,7 +443,6 @@ start_exec(struct request *r)
 out:
 	free(x.args);
 	free(x.env);
-	free(argv);
 }
 
 /* -- files -- */
