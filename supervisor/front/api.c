@@ -266,7 +266,9 @@ on_close(struct http_req *h, void *arg, enum http_end end)
 	struct req *r = arg;
 
 	if (!r->answered && end == HTTP_GONE)
-		api_log_failure(r, 0, "the client went away");
+		log_info("request %llu (%s, %s): %s: the client went away",
+		    (unsigned long long)r->serial, http_req_id(h),
+		    http_req_peer(h), http_req_method(h));
 	if (r->close != NULL)
 		r->close(r, r->data);
 	limit_release(r);
