@@ -516,7 +516,8 @@ link_flush(struct link *l)
 	struct op		*op;
 	uint64_t		 n;
 
-	while ((o = TAILQ_FIRST(&l->out)) != NULL && l->sent < l->allowed) {
+	while ((o = TAILQ_FIRST(&l->out)) != NULL && l->sent < l->allowed &&
+	    !peer_is_full(ROLE_FRONT)) {
 		n = l->allowed - l->sent;
 		if (n > FRAME_CHUNK)
 			n = FRAME_CHUNK;
@@ -538,6 +539,21 @@ link_flush(struct link *l)
 	}
 	if (l->state == LINK_CLOSING && TAILQ_EMPTY(&l->out))
 		link_close(l, l->close_code, l->close_why);
+}
+
+void
+links_flush(void)
+{
+	struct link *l, *next;
+
+	for (l = TAILQ_FIRST(&links_up); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
+		link_flush(l);
+	}
+	for (l = TAILQ_FIRST(&links_pending); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
+		link_flush(l);
+	}
 }
 
 void

@@ -35,6 +35,7 @@
 
 static void		 on_conf_remote(struct chan *, const struct msg *);
 static void		 on_ignored(struct chan *, const struct msg *);
+static void		 on_retry(evutil_socket_t, short, void *);
 static void		 edge_closed(struct chan *, const char *, bool);
 static const struct rules *remote_peer_rules(enum role, void **);
 static void		 remote_peer_up(enum role, struct chan *);
@@ -43,6 +44,7 @@ static void		 remote_reloaded(void);
 
 uint64_t		 conf_message_limit = 700ull * 1024 * 1024;
 static uint64_t		 budget = 2048ull * 1024 * 1024, budget_used;
+static struct event	*retry;
 static uint64_t		 next_limit, next_budget;	/* until commit */
 static enum role	 roles[ROLE_MAX];	/* what chan_arg points to */
 
@@ -153,6 +155,8 @@ remote_prepare(enum role role, struct priv_opts *opts)
 		log_errorx("no SHA-256");
 		return false;
 	}
+	if ((retry = evtimer_new(child_base(), on_retry, NULL)) == NULL)
+		return false;
 	/* Large messages come and go; their memory goes back at once. */
 	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
@@ -187,6 +191,25 @@ on_ignored(struct chan *c, const struct msg *m)
 {
 	log_debug("session %llu: %s: not in protocol v1",
 	    (unsigned long long)m->serial, m->desc->name);
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	links_flush();
+	sessions_flush();
+}
+
+bool
+peer_is_full(enum role role)
+{
+	const struct timeval tv = { .tv_usec = 2000 };
+
+	if (!chan_is_full(child_peer(role)))
+		return false;
+	if (!evtimer_pending(retry, NULL))
+		evtimer_add(retry, &tv);
+	return true;
 }
 
 bool

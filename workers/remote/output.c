@@ -57,7 +57,7 @@ output_send(struct op *op, struct output *o)
 	struct exec_job_data	data = { .job = op->job, .stream = o->stream };
 	uint64_t		n;
 
-	while (o->sent < o->upto) {
+	while (o->sent < o->upto && !peer_is_full(op->s->peer)) {
 		if (o->data.len == 0 && o->left > 0 && !output_decode(o)) {
 			log_info("connection %llu: malformed base64",
 			    (unsigned long long)op->link->serial);
@@ -90,7 +90,8 @@ output_entries(struct op *op, struct output *o)
 	uint64_t			sizes[ENTRIES_MAX];
 	const struct entry		*e;
 
-	while (o->sent < o->upto && o->sent < op->nentries) {
+	while (o->sent < o->upto && o->sent < op->nentries &&
+	    !peer_is_full(op->s->peer)) {
 		msg.offset = o->sent;
 		for (n = 0; n < ENTRIES_MAX && o->sent < o->upto &&
 		    o->sent < op->nentries; n++, o->sent++) {

@@ -216,6 +216,11 @@ struct op {
 /* main.c */
 extern uint64_t	 conf_message_limit;
 uint64_t	 now_us(void);
+/*
+ * Is the channel to that peer over its mark?  Then everything that waits is
+ * tried again soon: many credits at once may not fill a channel.
+ */
+bool		 peer_is_full(enum role);
 /* All runners' memory.  _take: false when it does not fit. */
 bool		 budget_take(size_t);
 void		 budget_force(size_t);
@@ -225,7 +230,6 @@ void		 text_clean(char *, size_t max, struct slice);
 
 /* link.c */
 extern struct link_list links_up, links_pending;
-void	 link_init(void);
 void	 on_ws_open(struct chan *, const struct msg *);
 void	 on_ws_data(struct chan *, const struct msg *);
 void	 on_ws_gone(struct chan *, const struct msg *);
@@ -247,6 +251,7 @@ bool	 link_reserve(struct link *, struct op *, size_t);
 void	 link_unreserve(struct link *, struct op *);
 /* The front of all of them went. */
 void	 links_clear(void);
+void	 links_flush(void);
 
 /* register.c */
 void	 register_message(struct link *, char *, size_t);
@@ -257,7 +262,6 @@ void	 on_runner_kick(struct chan *, const struct msg *);
 void	 on_runner_renamed(struct chan *, const struct msg *);
 
 /* session.c */
-void	 session_init(void);
 void	 on_session_open(struct chan *, const struct msg *);
 void	 on_session_close(struct chan *, const struct msg *);
 struct session *session_find(struct chan *, uint64_t serial);
@@ -265,6 +269,7 @@ struct chan *session_peer(const struct session *);
 /* All that run on this link are lost. */
 void	 sessions_lost(struct link *, const char *why);
 void	 sessions_clear(enum role);
+void	 sessions_flush(void);
 
 /* op.c */
 void	 on_job_start(struct chan *, const struct msg *);

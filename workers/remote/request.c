@@ -215,7 +215,7 @@ request_exec(struct op *op, const struct exec_job_start *start)
 	jsonw_uint(w, "timeout", op->timeout);
 	if (start->run_as_user.len > 0)
 		jsonw_str(w, "run_as_user", start->run_as_user);
-	return jsonw_ok(w);
+	return !w->bad;
 }
 
 bool
@@ -240,7 +240,7 @@ request_put(struct op *op)
 	request_open(op, &op->w, &op->text, V1_WRITE_FILE, op->text_id);
 	jsonw_text(&op->w, "path", op->path);
 	jsonw_uint(&op->w, "perm", op->mode);
-	return jsonw_ok(&op->w) &&
+	return !op->w.bad &&
 	    buf_add(&op->text, data, sizeof(data) - 1) == 0;
 }
 

@@ -167,3 +167,17 @@ sessions_clear(enum role peer)
 			session_free(s);
 	}
 }
+
+void
+sessions_flush(void)
+{
+	struct session	*s;
+	struct op	*op, *next;
+
+	TAILQ_FOREACH(s, &sessions, entry)
+		for (op = TAILQ_FIRST(&s->ops); op != NULL; op = next) {
+			next = TAILQ_NEXT(op, of_session);
+			if (op->step == OP_OUTPUT)
+				output_pump(op);
+		}
+}

@@ -1,0 +1,384 @@
+# Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
+"""Plays parent, ledger, front and control of one xbot-remote, and the runners
+behind front's sockets."""
+import base64
+import collections
+import hashlib
+import json
+import os
+import select
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), '../..'))
+sys.path.insert(0, os.path.join(TOP, 'tests/executor'))
+from client import pack, unpack  # noqa: E402
+
+ROLES = ('supervisor front control ledger none box docker remote reaper llm '
+         'skill keys').split()
+CODES = ('OK EINVAL EAUTH EPERM ENOENT ENOTDIR EEXIST EISDIR E2BIG EBUSY '
+         'ENOTSUP EIO EOFFLINE ETIMEDOUT').split()
+EXITED, SIGNALLED, TIMED_OUT, KILLED, LIMIT, LOST = range(6)
+ZERO = {'bool': False, 'str': '', 'secret': '', 'path': b'', 'bin': b'',
+        'id': bytes(16)}
+MIB = 1 << 20
+
+
+def load():
+    table, current = {}, None
+    for name in ('ctl', 'exec'):
+        with open(f'{TOP}/proto/{name}.def', encoding='utf-8') as text:
+            for line in text:
+                words = line.split('#')[0].split()
+                if words and words[0] == 'message':
+                    current = table[words[1]] = (int(words[2]), [])
+                elif words and words[0] != 'protocol':
+                    current[1].append((words[0], words[1]))
+    return table
+
+
+TABLE = load()
+NAMES = {ident: name for name, (ident, _) in TABLE.items()}
+
+
+def version():
+    with open(os.path.join(TOP, 'meson.build'), encoding='utf-8') as f:
+        return f.read().split("version: '", 1)[1].split("'", 1)[0]
+
+
+class Msg:
+    def __init__(self, name, serial, fields):
+        if 'name' in fields:
+            fields['name_'] = fields.pop('name')
+        self.name, self.serial = name, serial
+        self.__dict__.update(fields)
+
+    def __repr__(self):
+        return f'{self.__dict__!r:.300}'
+
+
+class Chan:
+    def __init__(self, sock):
+        self.sock, self.buf = sock, bytearray()
+
+    def send(self, name, serial=0, /, fd=None, **fields):
+        ident, shape = TABLE[name]
+        body = []
+        for kind, field in shape:
+            value = fields.pop(field, ZERO.get(kind, [] if kind.endswith('s')
+                                               and kind != 'bool' else 0))
+            if kind in ('path', 'bin') and isinstance(value, str):
+                value = value.encode()
+            body.append(value)
+        assert not fields, fields
+        # The type is looked at before decoding: as short as msgpack-c has it.
+        frame = b''.join((b'\xdc', struct.pack('>H', len(body) + 2),
+                          b'\xcd', struct.pack('>H', ident), pack(serial),
+                          *map(pack, body)))
+        frame = struct.pack('>I', len(frame)) + frame
+        if fd is not None:
+            socket.send_fds(self.sock, [frame], [fd])
+            return
+        self.sock.sendall(frame)
+
+    def read(self):
+        """One recv; the whole messages that are there; None: gone."""
+        try:
+            data = self.sock.recv(MIB)
+        except ConnectionError:
+            data = b''
+        if not data:
+            return None
+        self.buf += data
+        out, at = [], 0
+        while len(self.buf) - at >= 4:
+            n = struct.unpack_from('>I', self.buf, at)[0]
+            if len(self.buf) - at < 4 + n:
+                break
+            values = unpack(bytes(self.buf[at + 4:at + 4 + n]), 0)[0]
+            at += 4 + n
+            name = NAMES[values[0]]
+            fields = [f for _, f in TABLE[name][1]]
+            out.append(Msg(name, values[1], dict(zip(fields, values[2:]))))
+        del self.buf[:at]
+        return out
+
+
+class Conn:
+    """A runner's socket as front would relay it."""
+
+    def __init__(self, world, user, credit=None):
+        self.w, self.user = world, user
+        self.serial = world.next()
+        self.upto = self.sent = self.got = 0
+        self.messages, self.part, self.closed = collections.deque(), [], None
+        world.conns[self.serial] = self
+        world.front.send('ws_open', self.serial, user=user, address='test')
+        self.sliding = credit is None
+        self.credit(MIB if credit is None else credit)
+
+    def credit(self, upto):
+        self.w.front.send('ws_credit', self.serial, upto=upto)
+
+    def raw(self, data, frag=4096, opcode=1, wait=True):
+        """A message in fragments, as far as credit goes; False: closed."""
+        view, first = memoryview(data), True
+        while first or view:
+            n = min(frag, len(view))
+            if wait and not self.w.until(
+                    lambda: self.upto - self.sent >= n or self.closed):
+                raise TimeoutError('no credit')
+            if self.closed:
+                return False
+            self.w.front.send('ws_data', self.serial, opcode=opcode,
+                              first=first, fin=n == len(view),
+                              bytes=bytes(view[:n]))
+            self.sent += n
+            view, first = view[n:], False
+        return True
+
+    def send(self, frag=4096, **message):
+        # Go escapes these and so do we.
+        text = json.dumps(message, ensure_ascii=False)
+        for c in '<>&\u2028\u2029':
+            text = text.replace(c, f'\\u{ord(c):04x}')
+        return self.raw(text.encode(), frag)
+
+    def register(self, token='tok', user=None, **body):
+        body = {'user_id': self.user if user is None else user,
+                'auth_token': token, 'workspace': '/ws', 'shell': '/bin/bash',
+                **body}
+        self.send(type='register', user_id=self.user, body=body)
+        return self
+
+    def on_send(self, m):
+        self.got += len(m.bytes)
+        assert m.first == (not self.part), m
+        self.part.append(m.bytes)
+        if self.sliding:
+            self.credit(self.got + MIB)
+        if m.fin:
+            self.messages.append(json.loads(b''.join(self.part)))
+            self.part = []
+
+    def next(self, timeout=10):
+        """The next message to this runner."""
+        self.w.until(lambda: self.messages or self.closed, timeout)
+        assert self.messages, f'no message; closed {self.closed}'
+        return self.messages.popleft()
+
+    def asked(self, kind):
+        m = self.next()
+        assert m['type'] == kind and m['user_id'] == self.user, m
+        return m
+
+    def answer(self, request, kind='ok', body=None, **more):
+        m = {'id': request['id'], 'type': kind}
+        if body is not None:
+            m['body'] = body
+        return self.send(**m, **more)
+
+    def wait_close(self, timeout=10):
+        self.w.until(lambda: self.closed, timeout)
+        return self.closed
+
+    def gone(self):
+        self.w.front.send('ws_gone', self.serial)
+        self.w.conns.pop(self.serial, None)
+
+
+class Session:
+    def __init__(self, world, user='alice', runner='laptop', peer='front'):
+        self.w, self.serial, self.peer = world, world.next(), peer
+        self.queue = collections.deque()
+        self.job = os.urandom(16)
+        world.sessions[peer, self.serial] = self
+        self.chan.send('session_open', self.serial, user=user, runner=runner)
+
+    @property
+    def chan(self):
+        return getattr(self.w, self.peer)
+
+    def send(self, name, **fields):
+        self.chan.send(name, self.serial, job=fields.pop('job', self.job),
+                       **fields)
+
+    def next(self, timeout=10):
+        self.w.until(lambda: self.queue, timeout)
+        assert self.queue, 'nothing for this session'
+        return self.queue.popleft()
+
+    def wait(self, *names, timeout=10):
+        while True:
+            m = self.next(timeout)
+            if m.name in names:
+                return m
+
+    def exec(self, stdin=b'', credit=1 << 30, **fields):
+        fields.setdefault('argv', ['true'])
+        self.send('job_start', timeout_ms=fields.pop('timeout_ms', 60000),
+                  **fields)
+        for at in range(0, len(stdin), 65536):
+            self.send('job_data', stream=0, offset=at,
+                      bytes=stdin[at:at + 65536])
+        self.send('job_eof', stream=0, offset=len(stdin))
+        for stream in (1, 2):
+            if credit:
+                self.send('job_credit', stream=stream, upto=credit)
+        return self
+
+    def end(self, timeout=20):
+        """(streams, terminal message) when the job is over."""
+        streams = collections.defaultdict(bytearray)
+        while True:
+            m = self.next(timeout)
+            if m.name == 'job_data':
+                assert m.offset == len(streams[m.stream]), m
+                streams[m.stream] += m.bytes
+            elif m.name in ('job_exit', 'job_done', 'job_refused',
+                            'session_lost'):
+                return streams, m
+
+    def close(self):
+        self.chan.send('session_close', self.serial)
+        self.w.sessions.pop((self.peer, self.serial), None)
+
+
+class World:
+    def __init__(self, binary, limit=700 * MIB, budget=2048 * MIB, level=2,
+                 edges=('ledger', 'front', 'control')):
+        ours, theirs = socket.socketpair()
+
+        def fd3():
+            os.dup2(theirs.fileno(), 3)
+            os.set_inheritable(3, True)
+        self.proc = subprocess.Popen([binary, 'remote'], preexec_fn=fd3,
+                                     pass_fds=[3, theirs.fileno()])
+        theirs.close()
+        self.parent = Chan(ours)
+        self.lines, self.faults, self.statuses = [], [], []
+        self.ready = self.gone = False
+        self.serial, self.generation = 100, 0
+        self.conns, self.sessions, self.tokens = {}, {}, {}
+        self.front = self.control = self.ledger = None
+        self.ledger_quiet = False
+        self.parent.send('start', role=ROLES.index('remote'), level=level,
+                         build=version())
+        self.configure(limit, budget)
+        for edge in edges:
+            self.edge(edge)
+        self.parent.send('go')
+        assert self.until(lambda: self.ready), self.lines
+        self.token('tok', 'alice', 'laptop')
+
+    def configure(self, limit, budget):
+        self.parent.send('conf_remote', message_limit=limit,
+                         assembly_budget=budget)
+        self.parent.send('conf_commit')
+
+    def edge(self, role):
+        ours, theirs = socket.socketpair()
+        self.generation += 1
+        self.parent.send('peer', fd=theirs.fileno(), role=ROLES.index(role),
+                         generation=self.generation)
+        theirs.close()
+        if getattr(self, role) is not None:
+            getattr(self, role).sock.close()
+        setattr(self, role, Chan(ours))
+
+    def token(self, text, user, name):
+        self.tokens[user, hashlib.sha256(text.encode()).digest()] = name
+
+    def next(self):
+        self.serial += 1
+        return self.serial
+
+    def runner(self, user='alice', token='tok', **body):
+        c = Conn(self, user).register(token, **body)
+        assert c.next() == {'type': 'register_ok', 'body': {'status': 'ok'}}
+        return c
+
+    # --- what comes from remote ---
+
+    def on_parent(self, m):
+        if m.name == 'ready':
+            self.ready = True
+        elif m.name == 'log':
+            self.lines.append(m.text)
+        elif m.name == 'peer_fault':
+            self.faults.append((ROLES[m.role], m.why))
+
+    def on_ledger(self, m):
+        if m.name == 'runner_auth' and not self.ledger_quiet:
+            name = self.tokens.get((m.user, m.hash), '')
+            self.ledger.send('runner_authed', m.serial, user=m.user, name=name)
+        elif m.name == 'runner_status':
+            self.statuses.append(m)
+
+    def on_front(self, m, peer='front'):
+        conn = self.conns.get(m.serial)
+        if m.name == 'ws_send' and conn:
+            conn.on_send(m)
+        elif m.name == 'ws_credit' and conn:
+            conn.upto = m.upto
+        elif m.name == 'ws_close' and conn:
+            conn.closed = (m.code, m.reason)
+        elif (peer, m.serial) in self.sessions:
+            self.sessions[peer, m.serial].queue.append(m)
+
+    def pump(self, timeout):
+        chans = {c.sock: name for name in ('parent', 'ledger', 'front',
+                                           'control')
+                 if (c := getattr(self, name)) is not None}
+        ready = select.select(list(chans), [], [], timeout)[0]
+        for sock in ready:
+            name = chans[sock]
+            chan = getattr(self, name)
+            if chan is None or chan.sock is not sock:
+                continue
+            for m in self.gone_edge(name, chan.read()):
+                if name == 'control':
+                    self.on_front(m, 'control')
+                else:
+                    getattr(self, 'on_' + name)(m)
+        return bool(ready)
+
+    def gone_edge(self, name, messages):
+        if messages is None:
+            if name == 'parent':
+                self.gone = True
+                raise EOFError(f'xbot-remote is gone: {self.lines[-5:]}')
+            setattr(self, name, None)
+        return messages or []
+
+    def until(self, condition, timeout=10):
+        end = time.monotonic() + timeout
+        while not condition():
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            self.pump(left)
+        return True
+
+    def settle(self, quiet=0.15):
+        while self.pump(quiet):
+            pass
+
+    def rss(self):
+        with open(f'/proc/{self.proc.pid}/status', encoding='ascii') as f:
+            for line in f:
+                if line.startswith('VmRSS'):
+                    return int(line.split()[1]) * 1024
+        return 0
+
+    def stop(self):
+        self.parent.send('stop')
+        rc = self.proc.wait(timeout=10)
+        return rc
+
+
+def b64(data):
+    return base64.b64encode(data).decode()

@@ -1,0 +1,930 @@
+#!/usr/bin/python3
+# Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
+"""xbot-remote against a played parent, ledger, front and runners.
+
+usage: remote_test.py BUILDDIR [test ...]
+"""
+import json
+import os
+import random
+import sys
+import time
+import traceback
+
+from remote_peer import (CODES, EXITED, KILLED, LOST, MIB, SIGNALLED,
+                         TIMED_OUT, Conn, Session, World, b64)
+
+BINARY = ''
+TESTS = []
+
+
+def test(**options):
+    def add(f):
+        TESTS.append((f, options))
+        return f
+    return add
+
+
+def eq(got, want):
+    assert got == want, f'got {got!r:.600}, want {want!r:.600}'
+
+
+def refused(m, code, part=''):
+    assert m.name in ('job_refused', 'session_lost'), m
+    eq(CODES[m.code], code)
+    assert part in m.text, m.text
+
+
+RESULT = {'stdout': '', 'stderr': '', 'exit_code': 0, 'timed_out': False}
+
+
+# --- registration ---
+
+@test()
+def register(w):
+    c = w.runner(llm_provider='openai', llm_model='gpt')
+    w.until(lambda: w.statuses)
+    s = w.statuses[0]
+    eq((s.user, s.name_, s.online, s.workspace, s.shell, s.llm_provider,
+        s.llm_model), ('alice', 'laptop', True, b'/ws', b'/bin/bash',
+                       'openai', 'gpt'))
+    c.gone()
+    w.until(lambda: len(w.statuses) == 2)
+    eq((w.statuses[1].name_, w.statuses[1].online), ('laptop', False))
+
+
+@test()
+def register_refused(w):
+    for token, user, code, text in (
+            ('bad', None, 'AUTH_FAILED', 'authentication failed'),
+            ('', None, 'AUTH_FAILED', 'authentication failed'),
+            ('bad', 'bob', 'AUTH_FAILED', 'authentication failed'),
+            ('bad', '', 'AUTH_FAILED', 'authentication failed'),
+            ('tok', '', 'INVALID', 'missing user_id'),
+            ('tok', 'bob', 'FORBIDDEN', 'user_id mismatch')):
+        c = Conn(w, 'alice').register(token, user=user)
+        eq(c.next(), {'type': 'error',
+                      'body': {'message': text, 'code': code}})
+        eq(c.wait_close(), (1008, text))
+    eq(w.statuses, [])
+
+
+@test()
+def register_malformed(w):
+    for raw, code in ((b'{', 1002), (b'[]', 1002), (b'\xff\xfe', 1002),
+                      (b'', 1002), (b'{"type":"register"} x', 1002),
+                      (b'{"type":"ok"}', 1008), (b'{"type":1}', 1002),
+                      (b'{"type":"register"}', 1008),
+                      (b'{"type":"register","body":[]}', 1008),
+                      (b'{"type":"register","body":{"auth_token":5}}', 1008),
+                      (b'{"type":"register","body":{"user_id":["a"]}}', 1008),
+                      (b'{"type":"register","body":{"shell":{}}}', 1008),
+                      (b'[' * 60000, 1002)):
+        c = Conn(w, 'alice')
+        c.raw(raw)
+        eq((raw[:20], (c.wait_close() or (0,))[0]), (raw[:20], code))
+    c = Conn(w, 'alice')
+    c.raw(b' ' * 65537)
+    eq(c.wait_close(), (1009, 'message too big'))
+    c = Conn(w, 'alice')        # binary, with everything escaped
+    text = json.dumps({'type': 'register', 'body': {
+        'user_id': 'alice', 'auth_token': 'tok'}})
+    text = text.replace('alice', ''.join(f'\\u{ord(x):04x}' for x in 'alice'))
+    c.raw(text.encode(), frag=7, opcode=2)
+    eq(c.next()['type'], 'register_ok')
+
+
+@test()
+def register_silence(w):
+    """No message, one byte at a time, or no answer from the ledger."""
+    a, b = Conn(w, 'alice'), Conn(w, 'alice')
+    w.ledger_quiet = True
+    c = Conn(w, 'alice').register()
+    start = time.monotonic()
+    for _ in range(9):
+        if not b.closed:
+            w.front.send('ws_data', b.serial, opcode=1, first=b.sent == 0,
+                         fin=False, bytes=b'{' if b.sent == 0 else b' ')
+            b.sent += 1
+        w.until(lambda: False, 0.5)
+    eq((a.closed, b.closed, c.closed), (None, None, None))
+    eq(a.wait_close(15), (1008, 'registration timed out'))
+    eq(b.wait_close(15), (1008, 'registration timed out'))
+    eq(c.wait_close(15)[0], 1013)
+    assert 9 < time.monotonic() - start < 14
+
+
+@test()
+def register_early_message(w):
+    w.ledger_quiet = True
+    c = Conn(w, 'alice').register()
+    c.send(type='ok', id='x')
+    eq(c.wait_close()[0], 1008)
+
+
+@test()
+def register_pending_cap(w):
+    conns = [Conn(w, 'alice') for _ in range(1001)]
+    eq(conns[1000].wait_close()[0], 1013)
+    eq(conns[0].closed, None)
+    conns[5].gone()
+    conns[0].register()
+    eq(conns[0].next()['type'], 'register_ok')
+
+
+@test()
+def ledger_comes_late(w):
+    w.ledger_quiet = True
+    c = Conn(w, 'alice').register()
+    w.settle()
+    w.ledger_quiet = False
+    w.edge('ledger')
+    eq(c.next()['type'], 'register_ok')
+    w.until(lambda: w.statuses)
+    w.statuses.clear()
+    w.edge('ledger')            # and again: it is told who is there
+    w.until(lambda: w.statuses)
+    eq((w.statuses[0].name_, w.statuses[0].online), ('laptop', True))
+
+
+@test()
+def duplicate_name(w):
+    a = w.runner()
+    s = Session(w).exec()
+    a.asked('exec')
+    b = w.runner()
+    eq(a.wait_close(), (1008, 'replaced by a newer connection'))
+    refused(s.wait('session_lost'), 'EIO')
+    a.gone()                    # the old one's end is not the new one's
+    w.settle()
+    eq([x.online for x in w.statuses], [True, True])
+    s = Session(w).exec()
+    b.answer(b.asked('exec'), 'exec_result', RESULT)
+    eq(s.end()[1].how, EXITED)
+
+
+@test()
+def kick_and_rename(w):
+    c = w.runner()
+    w.ledger.send('runner_renamed', user='alice', name='laptop',
+                  new_name='desk')
+    w.settle()
+    refused(Session(w).wait('session_lost'), 'EOFFLINE',
+            'runner laptop is offline')
+    s = Session(w, runner='desk').exec()
+    c.answer(c.asked('exec'), 'exec_result', RESULT)
+    eq(s.end()[1].name, 'job_exit')
+    w.ledger.send('runner_kick', user='alice', name='desk', reason='deleted')
+    eq(c.wait_close(), (1008, 'deleted'))
+    refused(Session(w, runner='desk').wait('session_lost'), 'EOFFLINE')
+
+
+# --- commands ---
+
+@test()
+def exec_argv(w):
+    c = w.runner()
+    s = Session(w).exec(argv=['/bin/echo', 'a b'], env=['K=v<>&'],
+                        dir='sub', run_as_user='u', timeout_ms=1500)
+    m = c.asked('exec')
+    eq(m['body'], {'command': '/bin/echo', 'args': ['/bin/echo', 'a b'],
+                   'shell': False, 'dir': '/ws/sub', 'env': ['K=v<>&'],
+                   'timeout': 2, 'run_as_user': 'u'})
+    assert m['id'].startswith('req_') and len(m['id']) == 20
+    eq(s.wait('job_started').pid, 0)
+    c.answer(m, 'exec_result', {'stdout': 'out<é\n', 'stderr': 'err',
+                                'exit_code': 3, 'timed_out': False})
+    streams, end = s.end()
+    eq((bytes(streams[1]), bytes(streams[2])), ('out<é\n'.encode(), b'err'))
+    eq((end.how, end.code), (EXITED, 3))
+
+
+@test()
+def exec_shells(w):
+    for shell, args in (('/bin/bash', ['sh', '-c', 'x']),
+                        ('', ['sh', '-c', 'x']),
+                        ('powershell.exe', ['powershell.exe', '-Command',
+                                            'x']),
+                        ('C:\\W\\System32\\cmd.exe',
+                         ['C:\\W\\System32\\cmd.exe', '/c', 'x'])):
+        c = w.runner(shell=shell, workspace='')
+        Session(w).exec(argv=[], command='x', timeout_ms=0)
+        eq(c.asked('exec')['body'], {'command': 'x', 'args': args,
+                                     'shell': False, 'timeout': 3600})
+        c.gone()
+
+
+@test()
+def exec_ends(w):
+    c = w.runner()
+    for result, how, code in (
+            ({'exit_code': 0}, EXITED, 0), ({'exit_code': 255}, EXITED, 255),
+            ({'exit_code': -1, 'timed_out': True}, TIMED_OUT, 0),
+            ({'exit_code': 0, 'timed_out': True}, TIMED_OUT, 0),
+            ({'exit_code': -1}, SIGNALLED, 0),
+            ({'exit_code': 0, 'stdout': None, 'timed_out': None}, EXITED, 0)):
+        s = Session(w).exec()
+        c.answer(c.asked('exec'), 'exec_result', {**RESULT, **result})
+        end = s.end()[1]
+        eq((end.name, end.how, end.code), ('job_exit', how, code))
+    s = Session(w).exec(timeout_ms=1000)
+    m = c.asked('exec')
+    time.sleep(1.1)             # past its deadline, whatever it says (D14)
+    c.answer(m, 'exec_result', {**RESULT, 'exit_code': -1})
+    eq(s.end()[1].how, TIMED_OUT)
+    for body in (None, {}, [], {**RESULT, 'exit_code': 1.0},
+                 {**RESULT, 'exit_code': '0'}, {**RESULT, 'stdout': 5},
+                 {**RESULT, 'timed_out': 1}, {**RESULT, 'exit_code': 1 << 40}):
+        s = Session(w).exec()
+        c.answer(c.asked('exec'), 'exec_result', body)
+        refused(s.end()[1], 'EIO', 'malformed')
+
+
+@test()
+def exec_errors(w):
+    c = w.runner()
+    for code, text, want in (
+            ('EIO', 'exec error: exec: "nope": executable file not found in '
+             '$PATH', 'ENOENT'),
+            ('EIO', 'exec error: fork/exec /x: no such file or directory',
+             'ENOENT'),
+            ('EIO', 'exec error: fork/exec /x: permission denied', 'EPERM'),
+            ('EPERM', 'no', 'EPERM'), ('WHAT', 'x', 'EIO'),
+            ('ENOTSUP', '\0\ud800', 'ENOTSUP'), ('EINVAL', '', 'EINVAL')):
+        s = Session(w).exec()
+        m = c.asked('exec')
+        c.raw(json.dumps({'id': m['id'], 'type': 'error', 'body': {
+            'message': text, 'code': code}}).encode())
+        end = s.end()[1]
+        refused(end, want)
+        assert end.text
+    s = Session(w).exec()
+    c.answer(c.asked('exec'), 'error')
+    refused(s.end()[1], 'EIO', 'no reason')
+    s = Session(w).exec(kind=1)
+    refused(s.end()[1], 'ENOTSUP')
+
+
+@test()
+def exec_stdin(w):
+    c = w.runner()
+    data = ('line "x"\\\n\t\0é\U0001f600<' * 20000).encode()
+    s = Session(w).exec(stdin=data)
+    m = c.asked('exec')
+    eq(m['body']['stdin'].encode(), data)
+    c.answer(m, 'exec_result', RESULT)
+    eq(s.end()[1].how, EXITED)
+    s = Session(w).exec(stdin=b'\xff\xfe')
+    refused(s.end()[1], 'ENOTSUP', 'UTF-8')
+    s = Session(w)
+    s.send('job_start', argv=['cat'])
+    upto = at = 0
+    while True:
+        m = s.next()
+        if m.name == 'job_refused':
+            break
+        upto = m.upto
+        while at < upto:
+            n = min(upto - at, 262144)
+            s.send('job_data', stream=0, offset=at, bytes=b'x' * n)
+            at += n
+    refused(m, 'E2BIG')
+
+
+@test()
+def exec_credit(w):
+    c = w.runner()
+    s = Session(w).exec(credit=0)
+    c.answer(c.asked('exec'), 'exec_result',
+             {**RESULT, 'stdout': 'a' * 1000, 'stderr': 'b' * 10})
+    w.settle()
+    eq([m.name for m in s.queue], ['job_credit', 'job_started'])
+    s.send('job_credit', stream=1, upto=300)
+    w.settle()
+    eq(len(s.wait('job_data').bytes), 300)
+    s.send('job_credit', stream=1, upto=1000)
+    s.send('job_credit', stream=2, upto=5)
+    w.settle()
+    eq([len(m.bytes) for m in s.queue], [700, 5])
+    s.send('job_credit', stream=2, upto=5000)
+    eq(s.wait('job_exit').how, EXITED)
+
+
+@test()
+def exec_timeout(w):
+    c = w.runner()
+    s = Session(w).exec(timeout_ms=1000)
+    m = c.asked('exec')
+    start = time.monotonic()
+    refused(s.wait('job_refused', timeout=10), 'ETIMEDOUT')
+    assert 5.5 < time.monotonic() - start < 8
+    c.answer(m, 'exec_result', RESULT)      # late: dropped
+    s = Session(w).exec()
+    c.answer(c.asked('exec'), 'exec_result', {**RESULT, 'exit_code': 7})
+    eq(s.end()[1].code, 7)
+
+
+@test()
+def exec_cancel(w):
+    c = w.runner()
+    s = Session(w).exec()
+    m = c.asked('exec')
+    s.send('job_cancel')
+    eq(s.wait('job_exit').how, LOST)
+    c.answer(m, 'exec_result', RESULT)
+    s = Session(w)
+    s.send('job_start', argv=['x'])
+    s.send('job_cancel')
+    eq(s.wait('job_exit').how, KILLED)
+    s = Session(w).exec()
+    m = c.asked('exec')
+    s.close()
+    c.answer(m, 'exec_result', RESULT)
+    w.settle()
+    # a runner that takes nothing: the second is never begun
+    w.token('slow', 'alice', 'slow')
+    c = Conn(w, 'alice', credit=100).register('slow')
+    c.next()
+    a, b = Session(w, runner='slow').exec(), Session(w, runner='slow').exec()
+    w.settle()
+    a.send('job_cancel')
+    b.send('job_cancel')
+    eq((a.wait('job_exit').how, b.wait('job_exit').how), (LOST, KILLED))
+    c.credit(1 << 30)
+    w.settle()
+    eq(len(c.messages), 1)      # what was begun is completed
+
+
+@test()
+def exec_concurrent(w):
+    c = w.runner()
+    sessions = [Session(w, peer=random.choice(('front', 'control'))).exec(
+        argv=[str(i)]) for i in range(256)]
+    over = Session(w).exec()
+    refused(over.end()[1], 'EBUSY')
+    asked = [c.asked('exec') for _ in sessions]
+    eq(len({m['id'] for m in asked}), 256)
+    random.shuffle(asked)
+    for m in asked:
+        c.answer(m, 'exec_result', {
+            **RESULT, 'exit_code': int(m['body']['args'][0]) % 200})
+    for i, s in enumerate(sessions):
+        eq(s.end()[1].code, i % 200)
+
+
+@test()
+def foreign_ids(w):
+    """Another runner's id, no id, unknown ids: dropped."""
+    w.token('b', 'bob', 'laptop')
+    a, b = w.runner(), w.runner('bob', 'b')
+    s = Session(w).exec()
+    m = a.asked('exec')
+    b.answer(m, 'exec_result', {**RESULT, 'exit_code': 66})
+    b.send(type='exec_result', body=RESULT)
+    a.send(type='exec_result', body=RESULT)
+    a.send(type='stdio_data', body={'stream_id': 'x', 'data': ''})
+    a.send(type='exec_result', id='req_', body=RESULT)
+    a.send(type='exec_result', id='', body=RESULT)
+    w.settle()
+    assert not [x for x in s.queue if x.name == 'job_exit']
+    a.answer(m, 'exec_result', {**RESULT, 'exit_code': 5})
+    eq(s.end()[1].code, 5)
+    a.answer(m, 'exec_result', RESULT)      # twice
+    w.settle()
+    eq((a.closed, b.closed), (None, None))
+
+
+@test()
+def malformed_messages(w):
+    c = w.runner()
+    for raw in (b'', b'{', b'nonsense', b'[1]', b'{"type":5}', b'{"id":"x"}',
+                b'{"type":"ok","id":7}', b'\xff' * 100, b'{"type":"\\u12"}'):
+        c.raw(raw)
+    s = Session(w).exec()
+    c.answer(c.asked('exec'), 'exec_result', RESULT)
+    eq(s.end()[1].how, EXITED)
+    for _ in range(100):
+        c.raw(b'{')
+    eq(c.wait_close()[0], 1008)
+
+
+@test()
+def disconnect(w):
+    c = w.runner()
+    a, b = Session(w).exec(), Session(w, peer='control')
+    b.send('job_start', argv=['x'])     # its stdin has not ended
+    c.asked('exec')
+    c.gone()
+    refused(a.wait('session_lost'), 'EIO', 'runner laptop disconnected')
+    refused(b.wait('session_lost'), 'EOFFLINE')
+    b.send('job_eof', stream=0, offset=0)   # to a session that is gone
+    w.settle()
+    eq(w.faults, [])
+
+
+# --- files ---
+
+STAT = {'name': 'f', 'size': 5, 'mode': 0o644,
+        'mod_time': '2026-08-23T01:09:06+08:00', 'is_dir': False}
+
+
+@test()
+def file_stat(w):
+    c = w.runner()
+    for path, sent in (('x', '/ws/x'), ('/etc/x', '/etc/x'), ('', '/ws'),
+                       ('../y', '/ws/../y')):
+        s = Session(w)
+        s.send('file_stat', path=path)
+        m = c.asked('stat')
+        eq(m['body'], {'path': sent})
+        c.answer(m, 'file_info', STAT)
+        i = s.wait('file_info')
+        eq((i.name_, i.size, i.mode, i.mtime_ns),
+           (b'f', 5, 0o100644, 1787418546 * 10**9))
+        eq(s.next().name, 'job_done')
+    for body, mode in (({'mode': 0x801001FF, 'is_dir': True}, 0o41777),
+                       ({'mode': 0o755, 'is_dir': True}, 0o40755),
+                       ({'mode': 1 << 25 | 0o600}, 0o10600)):
+        s = Session(w)
+        s.send('file_stat', path='x')
+        c.answer(c.asked('stat'), 'file_info', {**STAT, **body})
+        eq(s.wait('file_info').mode, mode)
+    for body in ({'size': -1}, {'size': 1.5}, {'mode': -1}, {'name': 5},
+                 {'is_dir': 'no'}, {'mode': 1 << 33}):
+        s = Session(w)
+        s.send('file_stat', path='x')
+        c.answer(c.asked('stat'), 'file_info', {**STAT, **body})
+        refused(s.end()[1], 'EIO', 'malformed')
+    s = Session(w)
+    s.send('file_stat', path='x')
+    c.answer(c.asked('stat'), 'error', {'message': 'no', 'code': 'ENOENT'})
+    refused(s.end()[1], 'ENOENT', 'no')
+    s = Session(w)
+    s.send('file_stat', path=b'\xff')
+    refused(s.end()[1], 'EINVAL')
+
+
+@test()
+def file_list(w):
+    c = w.runner()
+    names = [f'n{i}<é>' for i in range(1000)] + ['b', 'a']
+    entries = [{'name': n, 'is_dir': n == 'a', 'size': 3} for n in names]
+    entries += [{'name': 'x/y'}, {'name': ''}, {'name': 'z\0'}, 'odd', 5,
+                {'name': 'q' * 300}]
+    random.shuffle(entries)
+    s = Session(w)
+    s.send('file_list', path='d')
+    m = c.asked('read_dir')
+    eq(m['body'], {'path': '/ws/d'})
+    c.answer(m, 'dir_entries', {'entries': entries})
+    w.settle()
+    eq(len(s.queue), 0)
+    got = []
+    for upto in (1, 700, 5000):
+        s.send('job_credit', stream=3, upto=upto)
+        w.settle()
+        while s.queue and s.queue[0].name == 'file_entries':
+            e = s.next()
+            eq(e.offset, len(got))
+            got += list(zip(e.names, e.modes, e.sizes))
+        assert len(got) <= upto
+    eq(s.next().name, 'job_done')
+    eq([n for n, _, _ in got], sorted(n.encode() for n in names))
+    eq([m for n, m, _ in got if n == b'a'], [0o40755])
+    for body in ({'entries': None}, {'entries': []}):
+        s = Session(w)
+        s.send('file_list', path='d')
+        c.answer(c.asked('read_dir'), 'dir_entries', body)
+        eq(s.end()[1].name, 'job_done')
+    s = Session(w)
+    s.send('file_list', path='d')
+    c.answer(c.asked('read_dir'), 'dir_entries', {})
+    refused(s.end()[1], 'EIO')
+
+
+@test()
+def file_mkdir_remove(w):
+    c = w.runner()
+    s = Session(w)
+    s.send('file_mkdir', path='a/b', mode=0, parents=True)
+    m = c.asked('mkdir_all')
+    eq(m['body'], {'path': '/ws/a/b', 'perm': 0o755})
+    c.answer(m)
+    eq(s.end()[1].name, 'job_done')
+    s = Session(w)
+    s.send('file_mkdir', path='a/b', mode=0o700)
+    refused(s.end()[1], 'ENOTSUP')
+    gone = {'message': 'remove x: no such file or directory',
+            'code': 'ENOENT'}
+    for recursive, missing_ok, asked, answer, want in (
+            (0, 0, ['remove'], None, None),
+            (0, 0, ['remove'], gone, 'ENOENT'),
+            (0, 1, ['remove'], gone, None),
+            (1, 1, ['remove_all'], None, None),
+            (1, 0, ['stat', 'remove_all'], None, None),
+            (1, 0, ['stat'], gone, 'ENOENT')):
+        s = Session(w)
+        s.send('file_remove', path='x', recursive=bool(recursive),
+               missing_ok=bool(missing_ok))
+        for kind in asked:
+            m = c.asked(kind)
+            eq(m['body'], {'path': '/ws/x'})
+            if answer and kind == asked[-1]:
+                c.answer(m, 'error', answer)
+            else:
+                c.answer(m, 'file_info' if kind == 'stat' else 'ok',
+                         STAT if kind == 'stat' else None)
+        end = s.end()[1]
+        eq(CODES[end.code] if end.name == 'job_refused' else None, want)
+
+
+def get(w, c, data, text=None, stat=None, **fields):
+    s = Session(w)
+    s.send('file_get', path='f', **fields)
+    s.send('job_credit', stream=3, upto=1 << 40)
+    m = c.asked('stat')
+    c.answer(m, 'file_info', {**STAT, 'size': len(data), **(stat or {})})
+    if stat and (stat.get('is_dir') or stat.get('size', 0) > 1 << 30):
+        return s
+    c.answer(c.asked('read_file'), 'file_content',
+             {'data': b64(data) if text is None else text}, frag=65536)
+    return s
+
+
+@test()
+def file_get(w):
+    c = w.runner()
+    data = os.urandom(1_000_003)
+    for offset, length in ((0, 0), (1, 0), (2, 5), (3, 1), (999_999, 0),
+                           (999_999, 100), (1_000_003, 0), (5_000_000, 7),
+                           (400_001, 300_000), (0, 1)):
+        s = get(w, c, data, offset=offset, length=length)
+        info = s.wait('file_info')
+        eq(info.size, len(data))
+        streams, end = s.end()
+        want = data[offset:][:length or None]
+        assert bytes(streams[3]) == want, (offset, length)
+        eq(end.name, 'job_done')
+    for n in range(7):
+        s = get(w, c, data[:n], stat={'size': 99})
+        eq(s.wait('file_info').size, n)     # what came, not what stat said
+        eq(bytes(s.end()[0][3]), data[:n])
+    text = b64(data[:100])
+    s = get(w, c, data[:100], text='\r\n'.join(
+        text[i:i + 76] for i in range(0, len(text), 76)))
+    eq(bytes(s.end()[0][3]), data[:100])
+    for bad in ('A', 'AAA', 'AA==AAAA', '####', 'AA A', '=AAA', 'AAAA===='):
+        refused(get(w, c, b'xxx', text=bad).end()[1], 'EIO')
+    refused(get(w, c, b'', stat={'is_dir': True}).end()[1], 'EISDIR')
+    refused(get(w, c, b'', stat={'size': 1 << 31}).end()[1], 'E2BIG')
+
+
+def put(w, data, **fields):
+    s = Session(w)
+    s.send('file_put', path=fields.pop('path', 'd/f'), **fields)
+    at = 0
+    while at < len(data):
+        m = s.next()
+        if m.name != 'job_credit':
+            s.queue.appendleft(m)
+            return s
+        while at < min(m.upto, len(data)):
+            n = min(m.upto - at, random.randrange(1, 262144), len(data) - at)
+            s.send('job_data', stream=3, offset=at, bytes=data[at:at + n])
+            at += n
+    s.send('job_eof', stream=3, offset=len(data))
+    return s
+
+
+@test()
+def file_put(w):
+    c = w.runner()
+    for n in (0, 1, 2, 3, 100, 3_000_001):
+        data = os.urandom(n)
+        s = put(w, data, mode=0o600, parents=True, limit=1 << 32)
+        m = c.asked('mkdir_all')
+        eq(m['body'], {'path': '/ws/d', 'perm': 0o755})
+        w.settle(0.05)
+        eq(len(c.messages), 0)  # order: never two in flight
+        c.answer(m)
+        m = c.asked('write_file')
+        assert m['body'] == {'path': '/ws/d/f', 'perm': 0o600,
+                             'data': b64(data)}
+        c.answer(m)
+        eq(s.end()[1].name, 'job_done')
+    s = put(w, b'x', path='/f', parents=True)
+    m = c.asked('mkdir_all')
+    eq(m['body']['path'], '/')
+    c.answer(m, 'error', {'message': 'no', 'code': 'EPERM'})
+    refused(s.end()[1], 'EPERM')
+    s = put(w, b'x')
+    m = c.asked('write_file')
+    eq(m['body']['perm'], 0o644)
+    c.answer(m, 'error', {'message': 'open /ws/d/f: is a directory',
+                          'code': 'EIO'})
+    refused(s.end()[1], 'EISDIR')
+    refused(put(w, bytes(200_000), limit=100_000).end()[1], 'E2BIG')
+
+
+# --- limits ---
+
+@test(limit=MIB, budget=4 * MIB)
+def message_limit(w):
+    c = w.runner()
+    s = Session(w).exec()
+    m = c.asked('exec')
+    ok = json.dumps({'id': m['id'], 'type': 'exec_result',
+                     'body': {**RESULT, 'stdout': 'x'}})
+    ok = ok.replace('"x"', '"' + 'x' * (MIB - len(ok) + 1) + '"')
+    eq(len(ok), MIB)
+    c.raw(ok.encode())
+    eq(s.end()[1].how, EXITED)
+    s = Session(w).exec()
+    c.asked('exec')
+    eq(c.raw(b' ' * (MIB + 1)), True)
+    eq(c.wait_close(), (1009, 'message too big'))
+    refused(s.wait('session_lost'), 'EIO')
+    c = w.runner()
+    refused(put(w, bytes(MIB)).end()[1], 'E2BIG')
+    s = get(w, c, b'', stat={'size': MIB * 2000})
+    refused(s.end()[1], 'E2BIG')
+
+
+@test(limit=2 * MIB, budget=4 * MIB)
+def assembly_budget(w):
+    conns = []
+    for i in range(4):
+        w.token(f't{i}', 'alice', f'r{i}')
+        conns.append(w.runner(token=f't{i}'))
+    # held answers: nobody takes the output
+    for c, name in zip(conns, ('r0', 'r1')):
+        Session(w, runner=name).exec(credit=0)
+        c.answer(c.asked('exec'), 'exec_result',
+                 {**RESULT, 'stdout': 'x' * 1_500_000}, frag=65536)
+    w.settle()
+    s = Session(w, runner='r2')
+    s.send('file_get', path='f')
+    conns[2].answer(conns[2].asked('stat'), 'file_info',
+                    {**STAT, 'size': 1_400_000})
+    refused(s.end()[1], 'EBUSY')
+    Session(w, runner='r3').exec()
+    conns[3].answer(conns[3].asked('exec'), 'exec_result',
+                    {**RESULT, 'stdout': 'x' * 1_900_000}, frag=65536)
+    eq(conns[3].wait_close()[0], 1009)
+    for c in conns[:2]:
+        c.gone()
+    w.settle()
+    s = get(w, conns[2], bytes(1_400_000)) if False else Session(
+        w, runner='r2')
+    s.send('file_get', path='f')
+    s.send('job_credit', stream=3, upto=1 << 30)
+    conns[2].answer(conns[2].asked('stat'), 'file_info',
+                    {**STAT, 'size': 1_400_000})
+    conns[2].answer(conns[2].asked('read_file'), 'file_content',
+                    {'data': b64(bytes(1_400_000))}, frag=65536)
+    eq(len(s.end()[0][3]), 1_400_000)
+
+
+@test()
+def large_file(w):
+    """A whole message is held about once."""
+    c = w.runner()
+    size = 48 * MIB
+    data = os.urandom(MIB) * (size // MIB)
+    before = w.rss()
+    s = get(w, c, data)
+    peak = 0
+    got = 0
+    while True:
+        m = s.next(30)
+        peak = max(peak, w.rss())
+        if m.name == 'job_data':
+            got += len(m.bytes)
+        elif m.name == 'job_done':
+            break
+    eq(got, size)
+    print(f'# {size >> 20} MiB read: {(peak - before) / size:.2f} times '
+          'its size resident')
+    # The played front took what it was sent without reading it, so
+    # what had been decoded stands in the channel's queue as well.
+    assert peak - before < 3.5 * size
+    s = put(w, data)
+    m = c.asked('write_file')
+    assert len(m['body']['data']) == len(b64(data))
+    c.answer(m)
+    eq(s.end()[1].name, 'job_done')
+    w.settle()
+    print(f'# resident before {before >> 10} KiB, after {w.rss() >> 10} KiB')
+    assert w.rss() - before < 80 * MIB
+
+
+@test()
+def idle_runners(w):
+    before = w.rss()
+    conns = []
+    for i in range(2000):
+        w.token(f't{i}', 'alice', f'r{i}')
+        conns.append(w.runner(token=f't{i}'))
+    each = (w.rss() - before) / len(conns)
+    print(f'# {each:.0f} bytes an idle runner')
+    assert each < 8192
+    for c in conns:
+        c.gone()
+    w.settle()
+    base = w.rss()
+    for _ in range(3):
+        conns = [w.runner(token=f't{i}') for i in range(2000)]
+        for c in conns:
+            c.gone()
+    w.settle()
+    assert w.rss() - base < 2 * MIB, (base, w.rss())
+
+
+# --- edges ---
+
+@test()
+def front_restart(w):
+    c = w.runner()
+    Session(w).exec()
+    c.asked('exec')
+    s = Session(w, peer='control').exec()
+    c.asked('exec')
+    w.statuses.clear()
+    w.conns.clear()
+    w.edge('front')
+    refused(s.wait('session_lost'), 'EIO')
+    w.until(lambda: w.statuses)
+    eq(w.statuses[0].online, False)
+    w.serial = 100              # a new front counts from the start
+    c = w.runner()
+    s = Session(w).exec()
+    c.answer(c.asked('exec'), 'exec_result', RESULT)
+    eq(s.end()[1].how, EXITED)
+
+
+@test()
+def control_restart(w):
+    c = w.runner()
+    Session(w, peer='control').exec()
+    m = c.asked('exec')
+    w.edge('control')
+    w.settle()
+    c.answer(m, 'exec_result', RESULT)
+    s = Session(w, peer='control').exec()
+    c.answer(c.asked('exec'), 'exec_result', RESULT)
+    eq(s.end()[1].how, EXITED)
+
+
+@test()
+def front_misbehaves(w):
+    """Each closes the edge and is told to the parent; the next one works."""
+    def credit(c, s):
+        w.front.send('ws_data', c.serial, opcode=1, first=True, fin=True,
+                     bytes=bytes(65538))
+
+    def order(c, s):
+        w.front.send('ws_data', c.serial, opcode=1, first=False, fin=True,
+                     bytes=b'x')
+
+    def twice(c, s):
+        w.front.send('ws_open', c.serial, user='alice')
+
+    def session(c, s):
+        w.front.send('session_open', s.serial, user='alice', runner='laptop')
+
+    def job(c, s):
+        s.send('job_start', argv=['x'])
+        s.send('job_start', argv=['x'])
+
+    def offset(c, s):
+        s.send('job_start', argv=['x'])
+        s.send('job_data', stream=0, offset=5, bytes=b'x')
+
+    def stream(c, s):
+        s.send('job_start', argv=['x'])
+        s.send('job_data', stream=1, offset=0, bytes=b'x')
+
+    def after_eof(c, s):
+        s.exec()
+        s.send('job_data', stream=0, offset=0, bytes=b'x')
+
+    def stray(c, s):
+        w.front.send('runner_status', user='alice', name='laptop')
+    for bad in (credit, order, twice, session, job, offset, stream,
+                after_eof, stray):
+        w.faults.clear()
+        if w.front is None:
+            w.edge('front')
+        w.runner()
+        bad(Conn(w, 'alice'), Session(w))
+        assert w.until(lambda: w.faults), bad.__name__
+        eq((bad.__name__, w.faults[0][0]), (bad.__name__, 'front'))
+        assert w.until(lambda: w.front is None)
+    w.edge('front')
+    w.runner()
+
+
+@test()
+def credit_respected(w):
+    """Never more towards a runner than front granted."""
+    w.token('slow', 'alice', 'slow')
+    c = Conn(w, 'alice', credit=20).register('slow')
+    w.settle()
+    eq(c.got, 20)
+    c.credit(100)
+    c.next()
+    base = c.got
+    Session(w, runner='slow').exec(stdin=b'x' * 100_000)
+    for upto in (base + 1, base + 5000, base + 50_000):
+        c.credit(upto)
+        w.settle(0.05)
+        eq(c.got, max(upto, 100))
+    c.credit(1 << 20)
+    eq(len(c.asked('exec')['body']['stdin']), 100_000)
+
+
+@test()
+def random_answers(w):
+    """A runner that answers anything: nothing but errors, nobody dies."""
+    rng = random.Random(7)
+    c = w.runner()
+    words = ['stdout', 'entries', 'data', 'name', 'size', 'is_dir', 'mode',
+             'message', 'code', 'exit_code', 'timed_out', 'stderr']
+
+    def value(depth=0):
+        kind = rng.randrange(8 if depth < 4 else 5)
+        if kind == 0:
+            return rng.choice([None, True, False])
+        if kind < 3:
+            return rng.choice([0, -1, 1 << 62, 1e300, 0.5, 7])
+        if kind < 5:
+            return rng.choice(['', 'AAAA', 'AA==', 'x\0y', '\ud800', 'é'])
+        if kind < 7:
+            return {rng.choice(words): value(depth + 1)
+                    for _ in range(rng.randrange(6))}
+        return [value(depth + 1) for _ in range(rng.randrange(4))]
+    for i in range(600):
+        if c.closed:
+            c = w.runner()
+        s = Session(w)
+        op = rng.choice(['file_stat', 'file_list', 'file_get', 'file_remove',
+                         'exec'])
+        if op == 'exec':
+            s.exec()
+        else:
+            s.send(op, path='x')
+            s.send('job_credit', stream=3, upto=1 << 30)
+        while True:
+            w.until(lambda: c.messages or any(
+                m.name in ('job_refused', 'job_done', 'job_exit')
+                for m in s.queue))
+            if not c.messages:
+                break
+            m = c.next()
+            raw = json.dumps({'id': m['id'], 'type': rng.choice(
+                ['ok', 'error', 'exec_result', 'zzz']),
+                'body': value()}).encode()
+            if rng.random() < 0.3:
+                raw = bytearray(raw)
+                raw[rng.randrange(len(raw))] = rng.randrange(256)
+                c.raw(bytes(raw))
+                c.raw(json.dumps({'id': m['id'], 'type': 'ok'}).encode())
+            else:
+                c.raw(raw, frag=rng.randrange(1, 50))
+        s.close()
+    eq(w.faults, [])
+
+
+def main():
+    global BINARY
+    BINARY = os.path.join(sys.argv[1], 'xbot-remote')
+    passed = failed = 0
+    for f, options in TESTS:
+        if len(sys.argv) > 2 and f.__name__ not in sys.argv[2:]:
+            continue
+        w = None
+        start = time.monotonic()
+        try:
+            w = World(BINARY, **options)
+            f(w)
+            w.settle(0.02)
+            eq(w.stop(), 0)
+            passed += 1
+            print(f'ok {f.__name__} ({time.monotonic() - start:.1f} s)')
+        except Exception:
+            failed += 1
+            print(f'not ok {f.__name__}')
+            for line in traceback.format_exc().splitlines():
+                print('# ' + line)
+            if w is not None:
+                for line in w.lines[-8:]:
+                    print('# log: ' + line)
+                w.proc.kill()
+                w.proc.wait()
+        sys.stdout.flush()
+    print(f'{passed} passed, {failed} failed, 0 skipped')
+    return int(failed > 0)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
