@@ -291,7 +291,7 @@ put_follow(struct path *p, int dir, const char *name)
 	int	len;
 
 	if ((n = readlinkat(dir, name, target, sizeof(target) - 1)) == -1)
-		return errno;
+		return errno == EINVAL ? 0 : errno;	/* no link now */
 	while (n > 1 && target[n - 1] == '/')
 		n--;
 	target[n] = '\0';

@@ -43,6 +43,7 @@ enum phase { PENDING, RUNNING, TERMINATING, KILLING, GONE };
 struct job {
 	struct op		 op;	/* first */
 	struct job		*next, *prev;
+	struct job		*same_hash;	/* by pid */
 	uint64_t		 print;	/* fingerprint of its job_start */
 	enum phase		 phase;
 	pid_t			 pid;	/* also its session, its group */
@@ -72,14 +73,21 @@ static const struct op_class job_class = {
 };
 
 static struct job	*jobs;		/* all */
+static struct job	*by_pid[256];
 static size_t		 pending;	/* jobs in phase PENDING */
+
+static struct job **
+pid_bucket(pid_t pid)
+{
+	return &by_pid[(unsigned int)pid % NELEM(by_pid)];
+}
 
 static struct job *
 job_by_pid(pid_t pid)
 {
 	struct job *j;
 
-	for (j = jobs; j != NULL; j = j->next)
+	for (j = *pid_bucket(pid); j != NULL; j = j->same_hash)
 		if (j->pid == pid && !j->reaped)
 			return j;
 	return NULL;
@@ -91,15 +99,33 @@ is_leader(pid_t pid)
 	return job_by_pid(pid) != NULL;
 }
 
-/* Whose pid this was has been told already: it is the new one's now. */
 static void
-pid_forget(pid_t pid)
+pid_drop(struct job *j)
 {
-	struct job *j;
+	struct job **p;
 
-	for (j = jobs; j != NULL; j = j->next)
-		if (j->pid == pid)
-			j->pid = -1;
+	if (j->pid <= 0)
+		return;
+	for (p = pid_bucket(j->pid); *p != j; p = &(*p)->same_hash)
+		;
+	*p = j->same_hash;
+	j->pid = -1;
+}
+
+/* A job that had this pid before is reaped and has no member left. */
+static void
+pid_take(struct job *j, pid_t pid)
+{
+	struct job **p = pid_bucket(pid), *old, *next;
+
+	for (old = *p; old != NULL; old = next) {
+		next = old->same_hash;
+		if (old->pid == pid)
+			pid_drop(old);
+	}
+	j->pid = pid;
+	j->same_hash = *p;
+	*p = j;
 }
 
 /* The same job_start again: say again that it runs. */
@@ -264,8 +290,7 @@ job_begin(struct job *j)
 	if (j->spawn.dirfd != -1)
 		close(j->spawn.dirfd);
 	j->spawn.dirfd = -1;
-	pid_forget(pid);
-	j->pid = pid;
+	pid_take(j, pid);
 	if (j->timeout_ms > 0)
 		j->timer = j->started + j->timeout_ms * UINT64_C(1000);
 	m.pid = (uint32_t)pid;
@@ -301,6 +326,7 @@ job_clear(struct op *op)
 		jobs = j->next;
 	if (j->next != NULL)
 		j->next->prev = j->prev;
+	pid_drop(j);
 	in_clear(&j->in);
 	out_clear(&j->out[0]);
 	out_clear(&j->out[1]);

@@ -235,7 +235,7 @@ link_flush(void)
 			return;
 		}
 		if (sent == -1)
-			die("the channel is gone");
+			die(NULL);	/* the host is gone */
 		n = (size_t)sent;
 		data_sent(take(&n, partial));
 		if ((sent = (ssize_t)take(&n, ctl.len)) > 0)

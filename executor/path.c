@@ -213,8 +213,8 @@ walk_link(struct walk *w, int dir, const char *name, const char *rest)
 	if (++w->links > LINKS_MAX)
 		return -ELOOP;
 	n = readlinkat(dir, name, target, sizeof(target) - 1);
-	if (n == -1)
-		return -errno;
+	if (n == -1)	/* no link any more, or gone: look again */
+		return errno == EINVAL || errno == ENOENT ? 0 : -errno;
 	target[n] = '\0';
 	if (target[0] == '/') {
 		if ((rc = path_clean(target, (size_t)n, full, sizeof(full)))

@@ -148,6 +148,14 @@ marked(pid_t pid, const struct id16 *id)
 	return false;
 }
 
+/* The leader of another job is none of this tree: saves a look at it. */
+static bool
+is_other(const struct tree_of *of, pid_t pid)
+{
+	return of != NULL && of->leader != 0 && pid != of->leader &&
+	    of->is_leader(pid);
+}
+
 /* Is this child of ours one of the tree's roots? */
 static bool
 is_root(const struct tree_of *of, const struct proc_id *p)
@@ -157,8 +165,6 @@ is_root(const struct tree_of *of, const struct proc_id *p)
 	if (of->leader > 1 && (p->pid == of->leader ||
 	    p->sid == of->leader || p->pgrp == of->leader))
 		return true;
-	if (of->is_leader(p->pid))
-		return false;
 	return tree_has(of->known, p) || marked(p->pid, of->id);
 }
 
@@ -180,7 +186,8 @@ children_read(struct tree *t, pid_t pid, const char *tid,
 	if (getline(&line, &cap, f) > 0)
 		for (s = line; (child = strtol(s, &end, 10)) > 1 && end != s;
 		    s = end)
-			if (proc_identify((pid_t)child, &p) &&
+			if (!is_other(of, (pid_t)child) &&
+			    proc_identify((pid_t)child, &p) &&
 			    p.ppid == pid && (of == NULL || is_root(of, &p)))
 				tree_add(t, &p);
 	free(line);

@@ -43,6 +43,9 @@ def pack(value):
     if isinstance(value, int):
         if 0 <= value < 128:
             return bytes((value,))
+        for most, head, form in ((8, b'\xcc', '>B'), (16, b'\xcd', '>H'), (32, b'\xce', '>I')):
+            if 0 <= value < 1 << most:
+                return head + struct.pack(form, value)
         if value >= 0:
             return b'\xcf' + struct.pack('>Q', value)
         return b'\xd3' + struct.pack('>q', value)

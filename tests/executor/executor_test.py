@@ -856,10 +856,9 @@ def a_file_that_changes_while_read():
             e.send('file_get', job=job, path='f')
             e.expect('file_info')
             e.send('job_credit', job=job, stream=3, upto=1000)
-            e.expect('job_data')
+            got = len(e.expect('job_data').bytes)
             os.truncate(e.box.ws + '/f', change)
             e.send('job_credit', job=job, stream=3, upto=1 << 30)
-            got = 1000
             while True:
                 m = e.recv()
                 if m.kind_ == 'job_data':
@@ -1299,7 +1298,7 @@ def breaches_of_credit_end_it():
 def unknown_messages_and_more_fields():
     with Box() as e:
         e.send_raw(frame(pack([999, 0, 1, 2])))
-        equal(e.expect('unsupported')['type' if False else 'type'], 999)
+        equal(e.expect('unsupported').type, 999)
         e.send_raw(frame(pack([4, 0, 77, 'a field of later', [1]])))     # ping
         equal(e.expect('pong').cookie, 77)
         e.send_raw(frame(pack([4, 0])))
