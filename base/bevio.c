@@ -18,8 +18,10 @@
  * Direct writes on socket bufferevents.  Runs in: front, control, xbot-runner.
  */
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <linux/sockios.h>
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -36,6 +38,16 @@ size_t
 bevio_pending(struct bufferevent *bev)
 {
 	return evbuffer_get_length(bufferevent_get_output(bev));
+}
+
+size_t
+bevio_untaken(struct bufferevent *bev)
+{
+	int n = 0;
+
+	if (ioctl(bufferevent_getfd(bev), SIOCOUTQ, &n) == -1 || n < 0)
+		n = 0;
+	return bevio_pending(bev) + (size_t)n;
 }
 
 uint64_t

@@ -49,6 +49,11 @@ void	 bevio_drained(struct bufferevent *, int raw);
 void	 bevio_read_ahead(struct bufferevent *, size_t high);
 /* Unsent bytes. */
 size_t	 bevio_pending(struct bufferevent *);
+/*
+ * And those the kernel holds for a peer that did not take them: a slow reader
+ * shows only there, since a socket is writable again when a third is free.
+ */
+size_t	 bevio_untaken(struct bufferevent *);
 
 /* Milliseconds of the coarse monotonic clock: a few ns to ask. */
 uint64_t bevio_now(void);

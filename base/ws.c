@@ -51,8 +51,9 @@ struct ws_rx {
 static unsigned char	 gather[WS_GATHER];
 static size_t		 gathered;
 
-/* Sending never waits, so one context serves all. */
-static wslay_frame_context_ptr	 tx_ctx;
+/* Sending never waits, so one context serves all: one that masks and one that
+ * does not, since wslay never forgets that it once masked. */
+static wslay_frame_context_ptr	 tx_ctxs[2];
 static struct ws		*tx_ws;
 
 static void	ws_fail(struct ws *, int, const char *);
@@ -179,9 +180,10 @@ ws_receive(struct ws *ws)
 		memset(&io, 0, sizeof(io));
 		n = wslay_frame_recv(ws->rx->ctx, &io);
 		if (n < 0) {
-			if (n != WSLAY_ERR_WANT_READ)
-				ws_fail(ws, WS_PROTOCOL, "malformed frame");
-			break;
+			if (n == WSLAY_ERR_WANT_READ)
+				break;
+			ws_fail(ws, WS_PROTOCOL, "malformed frame");
+			return 1;
 		}
 		did = 1;
 		if (!ws->rx->in_frame && rx_begin(ws, &io) == -1)
@@ -437,16 +439,16 @@ static int
 tx_frame(struct ws *ws, int opcode, int fin, const void *data, size_t len)
 {
 	struct wslay_frame_iocb io;
+	wslay_frame_context_ptr *ctx;
 	size_t left = len;
 	ssize_t n = 0;
+	int fresh;
 
-	if (tx_ctx == NULL &&
-	    wslay_frame_context_init(&tx_ctx, &tx_callbacks, NULL) != 0)
+	ctx = &tx_ctxs[(ws->flags & WS_CLIENT) != 0];
+	if (*ctx == NULL &&
+	    wslay_frame_context_init(ctx, &tx_callbacks, NULL) != 0)
 		goto broken;
-	if (bevio_pending(ws->bev) == 0) {
-		ws->stall_at = bevio_now();
-		ws->stall_mark = ws->tx;
-	}
+	fresh = bevio_pending(ws->bev) == 0;
 	memset(&io, 0, sizeof(io));
 	io.fin = fin != 0;
 	io.opcode = (uint8_t)opcode & 15;
@@ -456,11 +458,11 @@ tx_frame(struct ws *ws, int opcode, int fin, const void *data, size_t len)
 	io.data_length = len;
 	tx_ws = ws;
 	do {
-		n = wslay_frame_send(tx_ctx, &io);
+		n = wslay_frame_send(*ctx, &io);
 		if (n < 0 || (size_t)n > left || (n == 0 && left > 0)) {
 			/* It holds half a frame now: away with it. */
-			wslay_frame_context_free(tx_ctx);
-			tx_ctx = NULL;
+			wslay_frame_context_free(*ctx);
+			*ctx = NULL;
 			goto broken;
 		}
 		left -= (size_t)n;
@@ -470,8 +472,13 @@ tx_frame(struct ws *ws, int opcode, int fin, const void *data, size_t len)
 	} while (left > 0);
 	if (bevio_flush(ws->bev, ws->flags & WS_RAW) == -1)
 		goto broken;
-	if (bevio_pending(ws->bev) > 0)
+	if (bevio_pending(ws->bev) > 0) {
+		if (fresh) {
+			ws->stall_at = bevio_now();
+			ws->stall_mark = ws->tx - bevio_untaken(ws->bev);
+		}
 		ws_arm(ws, ws->stall_at + ws->stall_ms);
+	}
 	return 0;
 broken:
 	ws->state = WSS_DEAD;

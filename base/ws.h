@@ -17,7 +17,8 @@
 /*
  * WebSocket connections (RFC 6455) over a bufferevent, both sides.
  * Runs in: front, control, xbot-runner.  Input is hostile.
- * Owns: the bufferevent, one struct ws.  Assembles no message.
+ * Owns: the bufferevent, one struct ws.  Assembles no message.  SIGPIPE must
+ * be ignored: the server and the client's handshake see to that.
  *
  * A struct ws * is valid until its on_close has returned.  Callbacks only
  * come from the event loop, never from inside a ws_*() function you called.

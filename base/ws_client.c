@@ -24,6 +24,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <netdb.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +124,7 @@ wsc_new(struct event_base *base, const struct wsc_conf *conf,
 
 	if (w == NULL)
 		return NULL;
+	signal(SIGPIPE, SIG_IGN);	/* libevent writes with writev */
 	w->base = base;
 	w->ops = ops;
 	w->ws_ops = ws_ops;

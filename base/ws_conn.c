@@ -44,7 +44,7 @@ static void	ws_end(struct ws *);
 static int	ws_step(struct ws *);
 static int	step_linger(struct ws *);
 static void	timer_alive(struct ws *, uint64_t);
-static void	timer_stall(struct ws *, uint64_t, size_t);
+static void	timer_stall(struct ws *, uint64_t);
 static void	on_read(struct bufferevent *, void *);
 static void	on_write(struct bufferevent *, void *);
 static void	on_event(struct bufferevent *, short, void *);
@@ -290,10 +290,13 @@ timer_alive(struct ws *ws, uint64_t now)
 }
 
 static void
-timer_stall(struct ws *ws, uint64_t now, size_t out)
+timer_stall(struct ws *ws, uint64_t now)
 {
+	uint64_t taken;
+
 	if (now - ws->stall_at >= ws->stall_ms) {
-		if (ws->tx - out - ws->stall_mark < WS_STALL_BYTES) {
+		taken = ws->tx - bevio_untaken(ws->bev);
+		if (taken - ws->stall_mark < WS_STALL_BYTES) {
 			log_info("ws %llu: does not read",
 			    (unsigned long long)ws->serial);
 			ws->code = WS_ABNORMAL;
@@ -301,7 +304,7 @@ timer_stall(struct ws *ws, uint64_t now, size_t out)
 			return;
 		}
 		ws->stall_at = now;
-		ws->stall_mark = ws->tx - out;
+		ws->stall_mark = taken;
 	}
 	ws_arm(ws, ws->stall_at + ws->stall_ms);
 }
@@ -311,7 +314,6 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct ws *ws = arg;
 	uint64_t at, now = bevio_now();
-	size_t out = bevio_pending(ws->bev);
 
 	at = ws->timer_at;
 	ws->timer_at = UINT64_MAX;
@@ -327,8 +329,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		ws_arm(ws, ws->close_at);
 	} else if (ws->state == WSS_OPEN)
 		timer_alive(ws, now);
-	if (out > 0 && ws->state != WSS_DEAD)
-		timer_stall(ws, now, out);
+	if (bevio_pending(ws->bev) > 0 && ws->state != WSS_DEAD)
+		timer_stall(ws, now);
 	ws_run(ws);
 }
 

@@ -440,7 +440,9 @@ tick_request(struct http_req *c, uint64_t now)
 	if (out == 0) {
 		c->txw.start = now;
 		c->txw.mark = c->tx;
-	} else if (window_stalled(&c->txw, now, c->tx - out, conf)) {
+	} else if (now - c->txw.start >= conf->stall_ms &&
+	    window_stalled(&c->txw, now, c->tx - bevio_untaken(c->bev),
+	    conf)) {
 		conn_cut(c, "does not read its answer");
 		return;
 	}
