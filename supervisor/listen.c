@@ -34,6 +34,7 @@
 #include "supervisor/conf.h"
 #include "supervisor/front/listener.h"
 #include "supervisor/listen.h"
+#include "supervisor/proc.h"
 
 #define BACKLOG		1024
 
@@ -41,13 +42,14 @@ struct listener {
 	TAILQ_ENTRY(listener)	 entry;
 	enum role		 role;
 	uint32_t		 flags;		/* enum listener_flags */
-	char			 name[128];
+	char			 name[128];	/* address, or path */
 	int			 fd;
+	bool			 wanted;	/* by the newest configuration */
+	bool			 fresh;		/* not handed out yet */
 };
 
 static TAILQ_HEAD(, listener)	 listeners =
 				    TAILQ_HEAD_INITIALIZER(listeners);
-static char			 control_path[128];
 
 static const struct {
 	unsigned int	conf;
@@ -70,9 +72,22 @@ listener_add(enum role role, uint32_t flags, const char *name, int fd)
 	l->role = role;
 	l->flags = flags;
 	l->fd = fd;
+	l->wanted = l->fresh = true;
 	snprintf(l->name, sizeof(l->name), "%s", name);
 	TAILQ_INSERT_TAIL(&listeners, l, entry);
 	return true;
+}
+
+/* One that is open already and serves the same stays as it is. */
+static bool
+listener_keep(const char *name, uint32_t flags)
+{
+	struct listener *l;
+
+	TAILQ_FOREACH(l, &listeners, entry)
+		if (l->flags == flags && strcmp(l->name, name) == 0)
+			return l->wanted = true;
+	return false;
 }
 
 static bool
@@ -92,6 +107,8 @@ tcp_open(const struct conf_listen *cl)
 	for (i = 0; i < sizeof(flag_map) / sizeof(flag_map[0]); i++)
 		if (cl->flags & flag_map[i].conf)
 			flags |= flag_map[i].flag;
+	if (listener_keep(name, flags))
+		return true;
 	fd = socket(cl->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK |
 	    SOCK_CLOEXEC, 0);
 	if (fd == -1)
@@ -169,6 +186,8 @@ control_open(const struct conf *conf)
 		    conf->control_path);
 		return false;
 	}
+	if (listener_keep(sun.sun_path, LISTENER_API | LISTENER_UNIX))
+		return true;
 	if (!control_clear(&sun) || (fd = socket(AF_UNIX, SOCK_STREAM |
 	    SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) == -1) {
 		log_error("control socket %s", sun.sun_path);
@@ -183,59 +202,91 @@ control_open(const struct conf *conf)
 		close(fd);
 		return false;
 	}
-	snprintf(control_path, sizeof(control_path), "%s", sun.sun_path);
 	return listener_add(ROLE_CONTROL, LISTENER_API | LISTENER_UNIX,
 	    sun.sun_path, fd);
+}
+
+/*
+ * Front and control hold copies of the socket: shutting it down ends those as
+ * well, their accept fails with EINVAL.
+ */
+static void
+listener_end(struct listener *l)
+{
+	log_info("no longer listening on %s", l->name);
+	if (l->flags & LISTENER_UNIX)
+		unlink(l->name);
+	shutdown(l->fd, SHUT_RDWR);
+	close(l->fd);
+	TAILQ_REMOVE(&listeners, l, entry);
+	free(l);
 }
 
 bool
 listen_open(const struct conf *conf)
 {
-	const struct conf_listen *cl;
+	const struct conf_listen	*cl;
+	struct listener			*l, *next;
+	bool				 ok = true;
 
+	TAILQ_FOREACH(l, &listeners, entry)
+		l->wanted = false;
 	TAILQ_FOREACH(cl, &conf->listens, entry)
-		if (!tcp_open(cl))
-			return false;
-	return control_open(conf);
+		ok = ok && tcp_open(cl);
+	if (ok && control_open(conf))
+		return true;
+	/* As it was before. */
+	for (l = TAILQ_FIRST(&listeners); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
+		if (l->fresh)
+			listener_end(l);
+	}
+	return false;
+}
+
+static void
+listener_send(const struct listener *l, struct chan *c)
+{
+	struct ctl_listener	msg = { l->flags, slice_str(l->name) };
+	int			fd;
+
+	if ((fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0)) == -1)
+		log_warn("listener %s", l->name);
+	else
+		chan_send_fd(c, CTL_LISTENER, 0, &msg, fd);
+}
+
+void
+listen_commit(void)
+{
+	struct listener *l, *next;
+
+	for (l = TAILQ_FIRST(&listeners); l != NULL; l = next) {
+		next = TAILQ_NEXT(l, entry);
+		if (l->fresh && proc_chan(l->role) != NULL)
+			listener_send(l, proc_chan(l->role));
+		l->fresh = false;
+		if (!l->wanted)
+			listener_end(l);
+	}
 }
 
 void
 listen_hand_out(enum role role, struct chan *c)
 {
-	struct ctl_listener	 msg;
-	struct listener		*l;
-	int			 fd;
+	struct listener *l;
 
-	TAILQ_FOREACH(l, &listeners, entry) {
-		if (l->role != role)
-			continue;
-		if ((fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0)) == -1) {
-			log_warn("listener %s", l->name);
-			continue;
-		}
-		msg.flags = l->flags;
-		msg.name = slice_str(l->name);
-		chan_send_fd(c, CTL_LISTENER, 0, &msg, fd);
-	}
-}
-
-bool
-listen_differs(const struct conf *a, const struct conf *b)
-{
-	const struct conf_listen *la, *lb = TAILQ_FIRST(&b->listens);
-
-	TAILQ_FOREACH(la, &a->listens, entry) {
-		if (lb == NULL || la->port != lb->port ||
-		    la->flags != lb->flags || strcmp(la->host, lb->host) != 0)
-			return true;
-		lb = TAILQ_NEXT(lb, entry);
-	}
-	return lb != NULL || strcmp(a->control_path, b->control_path) != 0;
+	TAILQ_FOREACH(l, &listeners, entry)
+		if (l->role == role && !l->fresh)
+			listener_send(l, c);
 }
 
 void
 listen_close(void)
 {
-	if (control_path[0] != '\0')
-		unlink(control_path);
+	struct listener *l;
+
+	TAILQ_FOREACH(l, &listeners, entry)
+		if (l->flags & LISTENER_UNIX)
+			unlink(l->name);
 }

@@ -29,12 +29,15 @@
 struct conf;
 struct chan;
 
-/* Bind what the configuration names.  false: log says what cannot be. */
+/*
+ * Bind what the configuration names and is not bound yet.  false: log says what
+ * cannot be, and everything is as before.  listen_commit then hands out the new
+ * ones and ends those that the configuration no longer names.
+ */
 bool	 listen_open(const struct conf *);
-/* The sockets of that role, as messages. */
+void	 listen_commit(void);
+/* The sockets of that role, as messages to a process that has just started. */
 void	 listen_hand_out(enum role, struct chan *);
-/* Would the new configuration need other sockets? */
-bool	 listen_differs(const struct conf *, const struct conf *);
 /* Remove the control socket's name. */
 void	 listen_close(void);
 

@@ -321,6 +321,7 @@ start(struct conf *conf)
 	}
 	if (!executors_init(conf) || !proc_init(base) || !signals_init())
 		return false;
+	listen_commit();
 	proc_configure(conf);
 	return true;
 }

@@ -88,13 +88,13 @@ reload(void)
 		goto fail;
 	if (conf_check_reload(conf, new, fault, sizeof(fault)) == -1)
 		goto fail;
-	if (listen_differs(conf, new)) {
-		snprintf(fault, sizeof(fault),
-		    "listeners cannot change while running: restart");
-		goto fail;
-	}
 	if (!executors_init(new)) {
 		snprintf(fault, sizeof(fault), "workspace: see the log");
+		executors_init(conf);
+		goto fail;
+	}
+	if (!listen_open(new)) {
+		snprintf(fault, sizeof(fault), "a listener: see the log");
 		executors_init(conf);
 		goto fail;
 	}
@@ -103,6 +103,7 @@ reload(void)
 	conf = new;
 	logger_set_level(reload_log_level(conf));
 	proc_log_level(logger_level());
+	listen_commit();
 	proc_reconfigure(conf);
 	conf_free(old);
 	log_info("configuration reloaded");

@@ -120,6 +120,15 @@ http_server_new(struct event_base *base, const struct http_server_ops *ops,
 	return s;
 }
 
+static void
+listener_free(struct http_listener *l)
+{
+	TAILQ_REMOVE(&l->srv->listeners, l, entry);
+	event_free(l->ev);
+	close(l->fd);
+	free(l);
+}
+
 void
 http_server_free(struct http_server *s)
 {
@@ -128,12 +137,8 @@ http_server_free(struct http_server *s)
 
 	if (s == NULL)
 		return;
-	while ((l = TAILQ_FIRST(&s->listeners)) != NULL) {
-		TAILQ_REMOVE(&s->listeners, l, entry);
-		event_free(l->ev);
-		close(l->fd);
-		free(l);
-	}
+	while ((l = TAILQ_FIRST(&s->listeners)) != NULL)
+		listener_free(l);
 	while ((c = TAILQ_FIRST(&s->conns)) != NULL) {
 		c->running = 1;
 		c->doomed = 1;
@@ -332,6 +337,9 @@ server_accept(evutil_socket_t lfd, short what, void *arg)
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
 		    errno == ENOBUFS)
 			server_pause(s);
+		else if (errno == EINVAL)
+			/* Shut down by its owner: a reload dropped it. */
+			listener_free(l);
 		return;
 	}
 }
