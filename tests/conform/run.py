@@ -15,11 +15,13 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "../lib"))
 
+import big
 import execs
 import files
+import hostile
 import users
 import wire
-from xbot import Client, Supervisor, Tap, tests_of, verdict
+from xbot import Client, Supervisor, Tap, sanitized, tests_of, verdict
 
 
 class Place:
@@ -107,9 +109,15 @@ def main():
         t.run(test_connect, sup, places)
         for test in chosen(execs) + chosen(files):
             compare(t, test, places)
-        for test in chosen(users) + chosen(wire):
+        for test in chosen(users) + chosen(wire) + chosen(hostile):
             t.run(test, sup)
         verdict(t, sup)
+    if chosen(big) and not sanitized(build):
+        # of their own: the memory at most is counted from the start
+        for test in chosen(big):
+            with Supervisor(build) as sup:
+                t.run(test, sup)
+                verdict(t, sup)
     return t.done()
 
 

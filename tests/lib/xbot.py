@@ -106,6 +106,12 @@ def tests_of(module):
     return sorted(found, key=lambda f: f.__code__.co_firstlineno)
 
 
+def sanitized(build):
+    """Such a build needs much more memory and time."""
+    with open(os.path.join(build, "xbot-front"), "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 # --- waiting ---
 
 def wait_for(what, true, deadline=DEADLINE):
