@@ -152,6 +152,9 @@ on_value(http_parser *p, const char *at, size_t len)
 
 	if (pa->n == 0)
 		return 1;
+	/* Of an empty value `at' is the next line, not to be ended by NUL. */
+	if (len == 0)
+		return 0;
 	pa->hdr[pa->n - 1].value = at;
 	pa->vlen[pa->n - 1] = len;
 	return 0;
