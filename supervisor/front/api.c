@@ -127,7 +127,7 @@ route_find(struct req *r, struct http_req *h, unsigned int *verbs,
 
 	*verbs = 0;
 	for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
-		for (t = tables[i]; t != NULL && t->pattern != NULL; t++) {
+		for (t = tables[i]; t->pattern != NULL; t++) {
 			if (!(t->listeners & r->listener) ||
 			    !pattern_matches(t->pattern, &r->segs, r, user))
 				continue;

@@ -110,11 +110,9 @@ struct api_route {
 #define ON_ALL		(LISTENER_API | LISTENER_WS | LISTENER_METRICS | \
 			    LISTENER_UNIX)
 
-/* One a file; api.c lists them.  Weak: a file may not be there yet. */
+/* One a file; api.c lists them. */
 extern const struct api_route exec_routes[], file_routes[], misc_routes[],
-    admin_routes[];
-__attribute__((weak)) extern const struct api_route runner_routes[],
-    token_routes[], runner_ws_routes[];
+    admin_routes[], runner_routes[], token_routes[], runner_ws_routes[];
 
 /* --- requests --- */
 
@@ -197,16 +195,13 @@ void	 ledger_answer(struct req *, const struct msg *);
 
 /* --- runner_ws.c, by serial of the connection --- */
 
-void	 runner_ws_on_send(struct chan *, const struct msg *)
-	    __attribute__((weak));	/* ws_send */
-void	 runner_ws_on_close(struct chan *, const struct msg *)
-	    __attribute__((weak));	/* ws_close */
-void	 runner_ws_on_credit(struct chan *, const struct msg *)
-	    __attribute__((weak));	/* ws_credit */
+void	 runner_ws_on_send(struct chan *, const struct msg *);
+void	 runner_ws_on_close(struct chan *, const struct msg *);
+void	 runner_ws_on_credit(struct chan *, const struct msg *);
 /* The edge to remote went away: every runner is closed with 1012 or 1013. */
-void	 runner_ws_down(void) __attribute__((weak));
+void	 runner_ws_down(void);
 /* We are told to stop: close them with 1001. */
-void	 runner_ws_stop(void) __attribute__((weak));
+void	 runner_ws_stop(void);
 
 /* --- per-user limits --- */
 

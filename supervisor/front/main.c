@@ -241,8 +241,7 @@ stop(void)
 	}
 	stop_by_ms = now_ms() + STOP_MS;
 	http_drain(front.http);
-	if (runner_ws_stop != NULL)
-		runner_ws_stop();
+	runner_ws_stop();
 	every(&tick, STOP_TICK_MS, on_stop_tick);
 }
 

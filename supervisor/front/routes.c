@@ -42,6 +42,7 @@ static struct route_runner	**runner_find(struct route_user *,
 				    struct slice);
 static void			 runner_free(struct route_runner *);
 static void			 sweep(struct route_user *);
+static void			 user_drop(struct route_user *);
 static void			 copy(char **, struct slice);
 static void			 acknowledge(struct chan *,
 				    const struct msg *);
@@ -84,6 +85,23 @@ copy(char **dst, struct slice s)
 	free(*dst);
 	if ((*dst = strndup(s.len > 0 ? s.p : "", s.len)) == NULL)
 		fatal("routes");
+}
+
+/* A user of whom nothing is known need not be kept. */
+static void
+user_drop(struct route_user *u)
+{
+	struct route_user **at;
+
+	if (u->runners != NULL || u->binds != NULL ||
+	    (u->active != NULL && u->active[0] != '\0'))
+		return;
+	for (at = &users[bucket_of(u->name, strlen(u->name))]; *at != u; )
+		at = &(*at)->next;
+	*at = u->next;
+	free(u->active);
+	free(u->name);
+	free(u);
 }
 
 static struct route_runner **
@@ -176,6 +194,7 @@ routes_on_gone(struct chan *c, const struct msg *m)
 		r = *at;
 		*at = r->next;
 		runner_free(r);
+		user_drop(u);
 	}
 	acknowledge(c, m);
 }
@@ -188,6 +207,7 @@ routes_on_active(struct chan *c, const struct msg *m)
 
 	copy(&u->active, p->name);
 	u->active_epoch = epoch;
+	user_drop(u);
 	acknowledge(c, m);
 }
 
@@ -208,6 +228,7 @@ routes_on_bind(struct chan *c, const struct msg *m)
 			free(b->name);
 			free(b);
 		}
+		user_drop(u);
 	} else {
 		if ((b = *at) == NULL) {
 			if ((b = calloc(1, sizeof(*b))) == NULL)
@@ -253,20 +274,14 @@ sweep(struct route_user *u)
 void
 routes_on_synced(struct chan *c, const struct msg *m)
 {
-	struct route_user	*u, **at;
+	struct route_user	*u, *next;
 	size_t			 i;
 
 	for (i = 0; i < BUCKETS; i++)
-		for (at = &users[i]; (u = *at) != NULL; ) {
+		for (u = users[i]; u != NULL; u = next) {
+			next = u->next;
 			sweep(u);
-			if (u->runners != NULL || u->binds != NULL ||
-			    u->active != NULL) {
-				at = &u->next;
-				continue;
-			}
-			*at = u->next;
-			free(u->name);
-			free(u);
+			user_drop(u);
 		}
 	ready = true;
 	acknowledge(c, m);

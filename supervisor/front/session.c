@@ -301,6 +301,5 @@ static void
 on_remote_closed(struct chan *c, const char *why, bool protocol)
 {
 	on_closed(c, why, protocol);
-	if (runner_ws_down != NULL)
-		runner_ws_down();
+	runner_ws_down();
 }
