@@ -46,6 +46,7 @@
 #define BACKOFF_FULL	7	/* the attempt that waits that long */
 #define HEALTHY_MS	60000	/* D57: a session that resets the count */
 #define KEPT		4096	/* of a message that is too large */
+#define SKIPPED_MAX	5	/* lines a connection */
 
 enum link_state {
 	LINK_WAITING,		/* for the next attempt */
@@ -74,6 +75,7 @@ static struct {
 	char			 code[REGISTER_CODE_MAX];
 	struct buf		 in;		/* being assembled, charged */
 	const char		*skip;		/* why the rest is dropped */
+	unsigned int		 skipped;	/* messages without an answer */
 	bool			 paused;
 	bool			 stopping;
 } lk;
@@ -85,6 +87,7 @@ static bool	link_connect_next(void);
 static void	link_forget(void);
 static void	link_register(char *, size_t);
 static void	link_take(void);
+static void	link_skipped(size_t, const char *);
 static void	timer_set(uint64_t);
 static void	on_timer(evutil_socket_t, short, void *);
 static void	on_resolved(void *, const struct resolve_addr *, size_t,
@@ -338,14 +341,15 @@ on_data(struct ws *ws, void *arg, enum ws_opcode opcode, int first, int fin,
 static void
 link_take(void)
 {
-	size_t	 len = lk.in.len;
+	const char	*why;
+	size_t		 len = lk.in.len;
 
 	if (lk.state == LINK_REGISTERING)
 		link_register((char *)buf_data(&lk.in), len);
 	else if (lk.skip != NULL)
 		v1_in_refuse(&lk.in, lk.skip);
-	else
-		v1_in_message(&lk.in);
+	else if ((why = v1_in_message(&lk.in)) != NULL)
+		link_skipped(len, why);
 	/* A message with input now belongs to its operation. */
 	if (lk.in.mem != NULL)
 		budget_give(len);
@@ -357,6 +361,16 @@ link_take(void)
 		lk.paused = true;
 		ws_pause(lk.ws);
 	}
+}
+
+/* The first few of a connection, lest its server fills our disk. */
+static void
+link_skipped(size_t len, const char *why)
+{
+	if (lk.skipped++ < SKIPPED_MAX)
+		log_warnx("message of %zu bytes skipped: %s%s", len, why,
+		    lk.skipped == SKIPPED_MAX ? "; further ones are not "
+		    "logged" : "");
 }
 
 static void
@@ -385,7 +399,7 @@ link_register(char *text, size_t len)
 static void
 on_writable(struct ws *ws, void *arg)
 {
-	reply_pump();
+	reply_writable();
 	if (lk.paused && reply_waiting() < REPLY_LOW) {
 		lk.paused = false;
 		ws_resume(ws);
@@ -399,6 +413,7 @@ link_forget(void)
 	lk.ws = NULL;
 	lk.paused = false;
 	lk.skip = NULL;
+	lk.skipped = 0;
 	budget_give(lk.in.len);
 	buf_clear(&lk.in);
 	v1_out_abandon();

@@ -39,6 +39,7 @@
 #include "runner/workdir.h"
 
 #define TOKEN_MAX	4096
+#define GOODBYE_MS	500	/* for the server's close frame */
 
 static struct {
 	struct event_base	*base;
@@ -153,13 +154,17 @@ on_link_done(bool good)
 		event_base_loopbreak(run.base);
 }
 
-/* Whoever has its jobs ended need not wait for a server that is slow to say
- * goodbye: the close frame is on its way. */
+/* The jobs have ended; a server that is slow to say goodbye is not awaited. */
 static void
 on_native_done(void)
 {
+	const struct timeval	 goodbye = { .tv_usec = GOODBYE_MS * 1000 };
+
 	run.native_done = true;
-	event_base_loopbreak(run.base);
+	if (run.link_done)
+		event_base_loopbreak(run.base);
+	else
+		event_base_loopexit(run.base, &goodbye);
 }
 
 static void

@@ -135,7 +135,7 @@ static int
 image_file(void)
 {
 	const char	*dir = getenv("TMPDIR");
-	char		 path[4096], link[64];
+	char		 path[4096];
 	int		 fd, rfd = -1, saved;
 
 	if (dir == NULL || dir[0] != '/')
@@ -144,10 +144,8 @@ image_file(void)
 	if ((fd = mkostemp(path, O_CLOEXEC)) == -1)
 		return -1;
 	/* A file open for writing cannot be executed. */
-	if (image_write(fd) && fchmod(fd, 0500) == 0) {
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-		rfd = open(link, O_RDONLY | O_CLOEXEC);
-	}
+	if (image_write(fd) && fchmod(fd, 0500) == 0)
+		rfd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	saved = errno;
 	unlink(path);
 	close(fd);

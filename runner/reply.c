@@ -64,6 +64,7 @@ struct reply {
 static TAILQ_HEAD(, reply)	 queue = TAILQ_HEAD_INITIALIZER(queue);
 static size_t			 waiting;
 static struct ws		*conn;
+static bool			 full;	/* until it says that it is writable */
 
 static void		 json_escape(struct buf *, const uint8_t *, size_t);
 static struct part	*part_new(struct reply *, enum part_kind);
@@ -72,6 +73,7 @@ static void		 part_take(struct reply *, enum part_kind,
 static bool		 part_fill(struct part *, struct buf *);
 static void		 part_clear(struct part *);
 static bool		 reply_fill(struct reply *, struct buf *);
+static void		 reply_pump(void);
 static void		 reply_free(struct reply *);
 static void		 raw_add(struct reply *, const void *, size_t);
 static void		 must(int);
@@ -313,6 +315,7 @@ reply_attach(struct ws *ws)
 	struct reply	*r;
 
 	conn = ws;
+	full = false;
 	while (ws == NULL && (r = TAILQ_FIRST(&queue)) != NULL) {
 		TAILQ_REMOVE(&queue, r, entry);
 		waiting--;
@@ -321,18 +324,24 @@ reply_attach(struct ws *ws)
 }
 
 void
+reply_writable(void)
+{
+	full = false;
+	reply_pump();
+}
+
+static void
 reply_pump(void)
 {
 	struct reply	*r;
 	struct buf	 out = { 0 };
 	bool		 more;
-	int		 full = 0;
 
-	while (conn != NULL && full == 0 &&
-	    (r = TAILQ_FIRST(&queue)) != NULL) {
+	while (conn != NULL && !full && (r = TAILQ_FIRST(&queue)) != NULL) {
 		out.len = 0;
 		more = reply_fill(r, &out);
-		full = ws_send(conn, WS_TEXT, !more, buf_data(&out), out.len);
+		full = ws_send(conn, WS_TEXT, !more, buf_data(&out),
+		    out.len) != 0;
 		if (!more) {
 			TAILQ_REMOVE(&queue, r, entry);
 			waiting--;

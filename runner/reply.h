@@ -57,7 +57,7 @@ void		 reply_error(struct slice id, struct slice type, enum xerr,
 /* To this connection from now on; NULL drops what is queued. */
 void		 reply_attach(struct ws *);
 /* The connection takes more. */
-void		 reply_pump(void);
+void		 reply_writable(void);
 size_t		 reply_waiting(void);
 
 #endif

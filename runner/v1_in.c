@@ -130,28 +130,23 @@ refuse(struct request *r, enum xerr code, const char *fmt, ...)
 	reply_error(r->msg.id, r->type, code, slice_str(text));
 }
 
-void
+const char *
 v1_in_message(struct buf *text)
 {
 	struct request	 r = { .text = text };
 	const char	*why;
 	char		 vis[80], vid[80];
 
-	if (v1_parse((char *)buf_data(text), text->len, &r.msg, &why) == -1) {
-		log_warnx("message of %zu bytes skipped: %s", text->len, why);
-		return;
-	}
-	if (r.msg.id.len > OP_ID_MAX) {
-		log_warnx("message skipped: its id has %zu bytes",
-		    r.msg.id.len);
-		return;
-	}
+	if (v1_parse((char *)buf_data(text), text->len, &r.msg, &why) == -1)
+		return why;
+	if (r.msg.id.len > OP_ID_MAX)
+		return "its id is too long";
 	r.type = r.msg.type_text;
 	log_debug("request %s %s",
 	    log_vis(vis, sizeof(vis), r.type.p, r.type.len),
 	    log_vis(vid, sizeof(vid), r.msg.id.p, r.msg.id.len));
 	if (rows[r.msg.type].kind == ROW_SILENT)
-		return;
+		return NULL;
 	if (rows[r.msg.type].kind == ROW_LATER)
 		refuse(&r, XERR_ENOTSUP, "%s is not supported by this runner "
 		    "version", v1_type_name(r.msg.type));
@@ -160,7 +155,8 @@ v1_in_message(struct buf *text)
 	else
 		refuse(&r, XERR_EINVAL, "unknown request type: %.*s",
 		    r.type.len < 128 ? (int)r.type.len : 128,
-		    (const char *)r.type.p);
+		    r.type.len > 0 ? (const char *)r.type.p : "");
+	return NULL;
 }
 
 /*
@@ -198,7 +194,7 @@ body_members(struct request *r, struct v1_member *m, size_t n)
 	return false;
 }
 
-/* Text that can become a C string; "" when it is not there. */
+/* UTF-8 that can become a C string; "" when it is not there. */
 static bool
 member_text(struct request *r, struct v1_member *m, struct slice *out)
 {
@@ -209,7 +205,8 @@ member_text(struct request *r, struct v1_member *m, struct slice *out)
 		*out = v1_string(&m->value);
 		if (out->len == 0)
 			out->p = "";
-		if (memchr(out->p, '\0', out->len) == NULL)
+		if (memchr(out->p, '\0', out->len) == NULL &&
+		    utf8_valid(out->p, out->len))
 			return true;
 	}
 	refuse(r, XERR_EINVAL, "invalid %s request: %s is no proper text",
@@ -525,8 +522,16 @@ start_write_file(struct request *r)
 	int64_t			 perm;
 
 	if (!body_members(r, m, 3) || !member_text(r, &m[0], &put.path) ||
-	    !member_text(r, &m[1], &data) || !member_int(r, &m[2], &perm))
+	    !member_int(r, &m[2], &perm))
 		return;
+	/* Not a text to be checked: whatever it is, base64 it must be. */
+	if (m[1].value.kind != V1_STRING && m[1].value.kind != V1_ABSENT &&
+	    m[1].value.kind != V1_NULL) {
+		refuse(r, XERR_EINVAL, "invalid write_file request: data is "
+		    "no text");
+		return;
+	}
+	data = v1_string(&m[1].value);
 	if (perm < 0 || perm > UINT32_MAX) {
 		refuse(r, XERR_EINVAL, "invalid write_file request: perm");
 		return;

@@ -33,9 +33,10 @@ struct op;
 void	 v1_in_init(const char *workspace, bool full_control);
 /*
  * One whole message, charged to the budget; it is written to.  Takes the
- * buffer's memory (mem is NULL then) with its charge, or leaves both.
+ * buffer's memory (mem is NULL then) with its charge, or leaves both.  Returns
+ * why (a literal) when it is no request, and nobody gets an answer.
  */
-void	 v1_in_message(struct buf *);
+const char *v1_in_message(struct buf *);
 /* A message of which only the beginning was kept: refuse it. */
 void	 v1_in_refuse(struct buf *, const char *why);
 /* The executor has room for more of the input. */

@@ -14,6 +14,7 @@ import base64
 import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -185,12 +186,21 @@ class Peer:
         while chunk := await self.process.stderr.read(65536):
             self.log += chunk
 
-    async def start(self, *flags, server=None, workspace=None, token=True, env=None):
+    def sanitized(self):
+        with open(self.runner, 'rb') as f:
+            return b'__asan_init' in f.read()
+
+    def resident(self):
+        with open(f'/proc/{self.process.pid}/status', encoding='ascii') as f:
+            return int(re.search(r'VmRSS:\s+(\d+)', f.read()).group(1))
+
+    async def start(self, *flags, server=None, workspace=None, token=True, env=None,
+                    binary=None, user=None):
         args = ['--server', server or self.url(), '--workspace', workspace or self.ws]
         if token:
             args += ['--token', TOKEN]
         self.process = await asyncio.create_subprocess_exec(
-            self.runner, *args, *flags, stderr=asyncio.subprocess.PIPE,
+            binary or self.runner, *args, *flags, stderr=asyncio.subprocess.PIPE, user=user,
             stdin=asyncio.subprocess.DEVNULL, env={**os.environ, **(env or {})})
         self.reader = asyncio.create_task(self.read_log())
 
@@ -645,9 +655,7 @@ async def files_large(p):
     data = os.urandom(1 << 20) * 50 + b'tail'
     await conn.okay('write_file', {'path': 'big', 'data': b64(data), 'perm': 420})
     want(await conn.file('big') == data, True, 'content')
-    with open(f'/proc/{p.process.pid}/status', encoding='ascii') as f:
-        kb = int(re.search(r'VmRSS:\s+(\d+)', f.read()).group(1))
-    want(kb < 65536, True, f'{kb} kB resident afterwards')
+    want(p.sanitized() or p.resident() < 65536, True, f'{p.resident()} kB resident afterwards')
 
 
 @test
@@ -1075,13 +1083,133 @@ async def server_that_does_not_read(p):
 
 
 @test
+async def server_that_asks_and_does_not_read(p):
+    conn = await p.started()
+    conn.ws.transport.pause_reading()
+
+    async def flood():
+        for n in range(40000):
+            await conn.send('stat', {'path': ''}, f'{n:04000}')
+    task = asyncio.create_task(flood())
+    conn2 = await p.conn(30)
+    task.cancel()
+    with open(f'/proc/{p.process.pid}/status', encoding='ascii') as f:
+        kb = int(re.search(r'VmHWM:\s+(\d+)', f.read()).group(1))
+    want(kb < (300000 if p.sanitized() else 65536), True, f'{kb} kB at most')
+    want((await conn2.sh('echo x'))['stdout'], 'x\n', 'afterwards')
+
+
+@test
+async def mutated_messages(p):
+    conn = await p.started()
+    seeds = [json.dumps({'id': 'm', 'type': kind, 'user_id': 'alice', 'body': body}) for kind, body in (
+        ('exec', {'command': 'true', 'shell': True, 'timeout': 1, 'env': ['A=b']}),
+        ('exec', {'args': ['true', 'x'], 'stdin': 'in\n', 'dir': 'd'}),
+        ('write_file', {'path': 'f', 'data': b64(b'0123456789'), 'perm': 420}),
+        ('read_dir', {'path': ''}), ('stat', {'path': 'f'}), ('read_file', {'path': 'f'}))]
+    chance = random.Random(7)
+    for _ in range(3000):
+        text = bytearray(chance.choice(seeds).encode())
+        for _ in range(chance.randint(1, 4)):
+            at = chance.randrange(len(text))
+            what = chance.randrange(4)
+            if what == 0:
+                text[at] = chance.randrange(256)
+            elif what == 1:
+                del text[at:at + chance.randint(1, 9)]
+            elif what == 2:
+                text[at:at] = chance.choice((b'"', b'\\', b'{', b']', b'\\u0000', b'null', b'\xff',
+                                             b'1e9', b'-', b'9' * 30, b'\\ud800'))
+            else:
+                text[at:at] = text[at:at + chance.randint(1, 20)]
+            text = text or bytearray(b' ')
+        await conn.ws.send(bytes(text))
+    want((await conn.sh('echo alive'))['stdout'], 'alive\n', 'afterwards')
+    want(b'restarting' in p.log, False, 'executor died')
+
+
+@test
+async def message_too_large(p):
+    if p.sanitized():
+        raise Skip('memory test')
+    conn = await p.started()
+    future = asyncio.get_running_loop().create_future()
+    conn.waiting['big'] = future
+    piece = 'A' * (16 << 20)
+
+    async def pieces():
+        yield '{"id":"big","type":"write_file","user_id":"alice","body":{"path":"f","data":"'
+        for _ in range(45):
+            yield piece
+        yield '"}}'
+    await conn.ws.send(pieces())
+    answer = await asyncio.wait_for(future, 30)
+    want(answer['type'], 'error', 'answer')
+    want('700 MiB' in answer['body']['message'], True, str(answer))
+    want((await conn.sh('echo x'))['stdout'], 'x\n', 'afterwards')
+    want(os.listdir(p.ws), [], 'nothing written')
+    want(p.resident() < 65536, True, f'{p.resident()} kB resident afterwards')
+
+
+@test
+async def file_too_large(p):
+    conn = await p.started()
+    with open(os.path.join(p.ws, 'f'), 'wb') as f:
+        f.truncate(501 << 20)
+    text = await conn.error('EIO', 'read_file', {'path': 'f'})
+    want('too large' in text, True, text)
+
+
+@test
+async def output_beyond_its_limit(p):
+    if p.sanitized():
+        raise Skip('memory test')
+    conn = await p.started()
+    got = await conn.sh('head -c 80000000 /dev/zero | tr "\\0" y; echo err >&2; exit 3')
+    want((got['stderr'], got['exit_code']), ('err\n', 3), 'ran to its end')
+    want(60_000_000 < len(got['stdout']) <= 64 << 20, True, f'{len(got["stdout"])} bytes')
+    await until(lambda: b'dropped' in p.log, 3, 'log line')
+    await asyncio.sleep(0.2)
+    want(p.resident() < 65536, True, f'{p.resident()} kB resident afterwards')
+
+
+@test
+async def unprivileged(p):
+    if os.getuid() != 0:
+        raise Skip('not root')
+    os.chmod(p.top, 0o755)
+    os.chown(p.ws, 65534, 65534)
+    binary = os.path.join(p.top, 'xbot-runner')
+    shutil.copy(p.runner, binary)
+    await p.start(binary=binary, user=65534)
+    conn = await p.conn()
+    want((await conn.sh('id -u'))['stdout'], '65534\n', 'uid')
+    await conn.okay('write_file', {'path': 'f', 'data': b64(b'x'), 'perm': 420})
+    want(await conn.file('f'), b'x', 'content')
+    got = await conn.sh(f'cat /proc/{p.process.pid}/environ; kill -0 {p.process.pid}')
+    want('Permission' in got['stderr'], True, f'environment of the runner: {got}')
+    want(b'as root' in p.log, False, 'warning of root')
+
+
+@test
+async def refused_workspace(p):
+    if os.getuid() != 0:
+        raise Skip('not root')
+    binary = os.path.join(p.top, 'xbot-runner')
+    shutil.copy(p.runner, binary)
+    os.chmod(p.top, 0o755)
+    await p.start(binary=binary, user=65534, workspace='/xbot-nowhere/x')
+    want(await p.ended(), 1, 'status')
+    want(b'cannot create /xbot-nowhere/x: choose another with --workspace' in p.log, True,
+         p.log.decode())
+
+
+@test
 async def no_leak(p):
     conn = await p.started()
 
     def held():
-        status = open(f'/proc/{p.process.pid}/status', encoding='ascii').read()
-        return (len(os.listdir(f'/proc/{p.process.pid}/fd')),
-                int(re.search(r'VmRSS:\s+(\d+)', status).group(1)))
+        return len(os.listdir(f'/proc/{p.process.pid}/fd')), p.resident()
     for _ in range(5):
         await conn.sh('echo x')
     fds, before = held()
@@ -1094,7 +1222,7 @@ async def no_leak(p):
     await asyncio.sleep(0.2)
     now_fds, now = held()
     want(now_fds, fds, 'descriptors')
-    want(now - before < 12000, True, f'{before} to {now} kB resident')
+    want(p.sanitized() or now - before < 12000, True, f'{before} to {now} kB resident')
 
 
 @test
