@@ -110,13 +110,13 @@ def test_mutations(t, sup):
 def test_disappearing(t, sup):
     """Clients that go away at every stage of a request."""
     body = b'{"command": "sleep 0.01; echo x"}'
-    whole = (f"POST /v1/users/bob/exec HTTP/1.1\r\n{auth(sup)}"
+    whole = (f"POST /v1/users/gone/exec HTTP/1.1\r\n{auth(sup)}"
              f"Content-Length: {len(body)}\r\n\r\n").encode() + body
-    put = (f"PUT /v1/users/bob/files?path=gone HTTP/1.1\r\n{auth(sup)}"
+    put = (f"PUT /v1/users/gone/files?path=gone HTTP/1.1\r\n{auth(sup)}"
            "Content-Length: 200000\r\n\r\n").encode() + b"x" * 100000
-    get = (f"GET /v1/users/bob/files?path=large HTTP/1.1\r\n{auth(sup)}"
+    get = (f"GET /v1/users/gone/files?path=large HTTP/1.1\r\n{auth(sup)}"
            "\r\n").encode()
-    sup.client.file("PUT", "bob", "large", b"y" * 3000000)
+    sup.client.file("PUT", "gone", "large", b"y" * 3000000)
     before = state(sup)
     for n in range(300):
         data = (whole, put, get)[n % 3]
@@ -129,7 +129,7 @@ def test_disappearing(t, sup):
                              struct.pack("ii", 1, 0))
         s.close()
     settle(t, sup, before, "300 that disappear")
-    a = sup.client.exec("bob", "ls -A | grep -vx -e f -e large -e gone")
+    a = sup.client.exec("gone", "ls -A | grep -vx -e large -e gone")
     t.ok(a.status == 200 and a.json["stdout"] == "", "no litter", a)
 
 

@@ -593,7 +593,7 @@ class Runner:
              *self.args], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/",
             env={"PATH": "/usr/local/bin:/usr/bin:/bin",
-                 "HOME": self.workspace, **SAN, **self.env}, **more)
+                 "HOME": self.workspace, "LANG": "C.UTF-8", **SAN, **self.env}, **more)
         self.log = Log(self.process.stderr)
 
     @property
