@@ -291,6 +291,12 @@ def test_does_not_read(t, sup):
         t.ok(rss(sup.roles()["front"], "VmHWM") < 64 * 1024,
              "front stays under 64 MiB",
              rss(sup.roles()["front"], "VmHWM"))
+    run(loop_abort(s))
+    s.wait_closed()
+
+
+async def loop_abort(s):
+    s.ws.transport.abort()
 
 
 def loop_pause(s):

@@ -29,6 +29,11 @@ class Refused(Exception):
         self.status = status
 
 
+async def connect(url, more):
+    return await websockets.connect(url, compression=None, open_timeout=None,
+                                    close_timeout=5, **more)
+
+
 class Socket:
     def __init__(self, port, user, path=None, **more):
         if path is None:
@@ -37,9 +42,7 @@ class Socket:
         more.setdefault("max_size", None)
         more.setdefault("ping_interval", None)
         try:
-            self.ws = run(websockets.connect(
-                f"ws://127.0.0.1:{port}{path}", compression=None,
-                open_timeout=None, close_timeout=5, **more).__aenter__())
+            self.ws = run(connect(f"ws://127.0.0.1:{port}{path}", more))
         except websockets.InvalidStatusCode as e:
             raise Refused(e.status_code) from None
 
