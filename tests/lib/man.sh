@@ -15,19 +15,21 @@ for page in man/*.[0-9]; do
 	fi
 done
 # Each message of the table stands in xbot-protocol(7), fields in order.
+page=man/xbot-protocol.7
+messages=$(awk '/^message / { if (m) print m, f; m = $2 " " $3; f = "" }
+    /^\t[a-z]/ { $1 = $1; f = f (f == "" ? "" : ", ") $0 }
+    END { print m, f }' proto/exec.def)
 while read -r name id fields; do
-	if grep -q "^\.It Sy $name No $id, " man/xbot-protocol.7 &&
-	    sed -n "/^\.It Sy $name No /,/^\.Ed/p" man/xbot-protocol.7 |
+	if grep -q "^\.It Sy $name No $id, " "$page" &&
+	    sed -n "/^\.It Sy $name No /,/^\.Ed/p" "$page" |
 	    tr '\n' ' ' | grep -q -F "$fields"; then
 		passed=$((passed + 1))
 	else
 		failed=$((failed + 1))
-		echo "not ok xbot-protocol(7): $name $id $fields"
+		echo "not ok $page: $name $id $fields"
 	fi
 done <<END
-$(awk '/^message/ { if (m) print m, f; m = $2 " " $3; f = "" }
-    /^\t[a-z]/ { $1 = $1; f = f (f == "" ? "" : ", ") $0 }
-    END { print m, f }' proto/exec.def)
+$messages
 END
 [ $((passed + failed)) -gt 0 ] || failed=1
 echo "$passed passed, $failed failed, 0 skipped"
