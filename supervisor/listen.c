@@ -32,7 +32,7 @@
 #include "base/log.h"
 #include "proto/ctl_msg.h"
 #include "supervisor/conf.h"
-#include "supervisor/front/listener.h"
+#include "base/listener.h"
 #include "supervisor/listen.h"
 #include "supervisor/proc.h"
 

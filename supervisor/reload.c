@@ -22,7 +22,7 @@
 #include "supervisor/executors.h"
 #include "supervisor/listen.h"
 #include "supervisor/logger.h"
-#include "supervisor/orders.h"
+#include "base/orders.h"
 #include "supervisor/proc.h"
 #include "supervisor/reload.h"
 

@@ -26,7 +26,7 @@
 #include "supervisor/front/front.h"
 #include "supervisor/front/routes.h"
 #include "supervisor/front/session.h"
-#include "supervisor/orders.h"
+#include "base/orders.h"
 
 static void	 on_status(struct req *);
 static void	 on_users(struct req *);

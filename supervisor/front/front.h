@@ -40,7 +40,7 @@
 #include "proto/ctl_msg.h"
 #include "proto/error.h"
 #include "supervisor/front/http.h"
-#include "supervisor/front/listener.h"
+#include "base/listener.h"
 
 struct event_base;
 struct http_server;

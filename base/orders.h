@@ -15,18 +15,18 @@
  */
 
 /*
- * What a listening socket serves: the flags of ctl.def's listener.
- * /healthz is served by each of them.
+ * What an administrator may tell the parent through control: the field
+ * `what` of ctl.def's order.  Fixed-size words, nothing else.
  */
 
-#ifndef FRONT_LISTENER_H
-#define FRONT_LISTENER_H
+#ifndef BASE_ORDERS_H
+#define BASE_ORDERS_H
 
-enum listener_flags {
-	LISTENER_API = 1,	/* /v1/, /readyz; /metrics with a token */
-	LISTENER_WS = 2,	/* /ws/ for runners */
-	LISTENER_METRICS = 4,	/* /metrics without a token */
-	LISTENER_UNIX = 8	/* the control socket: administrators */
+enum order {
+	ORDER_RELOAD = 1,
+	ORDER_VERBOSE = 2,
+	ORDER_BRIEF = 3,
+	ORDER_STOP = 4
 };
 
 #endif
