@@ -39,8 +39,12 @@
 #define DEAD_MS		60000
 #define STALL_MS	10000		/* D3: takes nothing for so long */
 
-/* Payload towards a runner that remote may have under way; and our queue. */
-#define DOWN_WINDOW	(512u * 1024)
+/*
+ * Payload towards a runner that remote may have under way; and our queue.
+ * Together below twice the mark: past that ws.c answers no ping, and a runner
+ * that takes a large file slowly would think us dead.
+ */
+#define DOWN_WINDOW	(192u * 1024)
 #define DOWN_HIGH	(256u * 1024)
 #define DOWN_LOW	(64u * 1024)
 
