@@ -112,6 +112,7 @@ class V1Runner:
             finally:
                 self.close_code = ws.close_code
                 self.close_reason = ws.close_reason
+                self.say(f'closed: {ws.close_code} {ws.close_reason}')
                 writer.cancel()
                 for task in tasks:
                     task.cancel()
