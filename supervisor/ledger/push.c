@@ -193,7 +193,8 @@ sync_runner(struct store_tx *tx, struct copy *copy)
 	if (!store_next(tx, DB_RUNNERS, &copy->at, STATE_RUNNER, &r))
 		return false;
 	runner_fill(&m, key_first(&copy->at.at), key_rest(&copy->at.at), &r);
-	return chan_send(copy->chan, CTL_ROUTE_RUNNER, 0, &m);
+	chan_send(copy->chan, CTL_ROUTE_RUNNER, 0, &m);
+	return true;
 }
 
 static bool
@@ -205,7 +206,8 @@ sync_active(struct store_tx *tx, struct copy *copy)
 	if (!store_next(tx, DB_ACTIVE, &copy->at, STATE_CHOICE, &r))
 		return false;
 	m = (struct ctl_route_active){ key_first(&copy->at.at), r.name };
-	return chan_send(copy->chan, CTL_ROUTE_ACTIVE, 0, &m);
+	chan_send(copy->chan, CTL_ROUTE_ACTIVE, 0, &m);
+	return true;
 }
 
 static bool
@@ -218,7 +220,8 @@ sync_bind(struct store_tx *tx, struct copy *copy)
 		return false;
 	m = (struct ctl_route_bind){ key_first(&copy->at.at),
 	    key_rest(&copy->at.at), r.name };
-	return chan_send(copy->chan, CTL_ROUTE_BIND, 0, &m);
+	chan_send(copy->chan, CTL_ROUTE_BIND, 0, &m);
+	return true;
 }
 
 /* Some records a turn, so that a large table blocks nobody. */
@@ -234,6 +237,8 @@ on_sync(evutil_socket_t fd, short what, void *arg)
 	const char	*text;
 	int		 n;
 
+	if (!store_is_open())		/* on the way out */
+		return;
 	store_begin(&tx, false);
 	for (n = 0; n < SYNC_BATCH && copy->sync < SYNC_DONE &&
 	    !chan_is_full(copy->chan); n++) {
