@@ -29,10 +29,10 @@
 #include <unistd.h>
 
 #include "base/chan.h"
+#include "base/listener.h"
 #include "base/log.h"
 #include "proto/ctl_msg.h"
 #include "supervisor/conf.h"
-#include "base/listener.h"
 #include "supervisor/listen.h"
 #include "supervisor/proc.h"
 

@@ -18,11 +18,11 @@
 
 #include "base/chan.h"
 #include "base/log.h"
+#include "base/orders.h"
 #include "proto/ctl_msg.h"
 #include "supervisor/executors.h"
 #include "supervisor/listen.h"
 #include "supervisor/logger.h"
-#include "base/orders.h"
 #include "supervisor/proc.h"
 #include "supervisor/reload.h"
 

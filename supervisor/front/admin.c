@@ -23,10 +23,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/orders.h"
 #include "supervisor/front/front.h"
 #include "supervisor/front/routes.h"
 #include "supervisor/front/session.h"
-#include "base/orders.h"
 
 static void	 on_status(struct req *);
 static void	 on_users(struct req *);

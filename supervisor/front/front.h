@@ -35,12 +35,12 @@
 #include "base/child.h"
 #include "base/ids.h"
 #include "base/json.h"
+#include "base/listener.h"
 #include "base/table.h"
 #include "proto/buf.h"
 #include "proto/ctl_msg.h"
 #include "proto/error.h"
 #include "supervisor/front/http.h"
-#include "base/listener.h"
 
 struct event_base;
 struct http_server;
