@@ -393,8 +393,10 @@ field_unpack(msgpack_zone *zone, const struct field *f,
 
 	switch (f->type) {
 	case FIELD_BOOL:
+		if (o->type != MSGPACK_OBJECT_BOOLEAN)
+			return -1;
 		*(bool *)p = o->via.boolean;
-		return o->type == MSGPACK_OBJECT_BOOLEAN ? 0 : -1;
+		return 0;
 	case FIELD_U8:
 		return unsigned_unpack(o, p, 1);
 	case FIELD_U16:
