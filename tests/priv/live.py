@@ -139,7 +139,8 @@ def fd_allowed(link, row, state):
         return True
     # Inside its root a ledger's files have short names for itself only.
     return row["root"] == "state" and (
-        state is None or link.startswith(os.path.realpath(state) + "/"))
+        state is None or link == os.path.realpath(state) or
+        link.startswith(os.path.realpath(state) + "/"))
 
 
 def check_fds(pid, row, state, stderr):
