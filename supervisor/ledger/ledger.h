@@ -111,8 +111,10 @@ void	 on_runner_llm(struct chan *, const struct msg *);
 
 /* --- choice.c: which runner a user, or a session, has chosen --- */
 
-/* A runner went: its choosers get the next one (active), or none (bound
- * sessions).  After the commit choice_push tells; the buf holds the sessions. */
+/*
+ * A runner went: its choosers get the next one (active), or none (bound
+ * sessions).  After the commit choice_push tells; the buf has the sessions.
+ */
 void	 choice_gone(struct store_tx *, struct slice user, struct slice name,
 	    struct buf *sessions);
 void	 choice_renamed(struct store_tx *, struct slice user,
