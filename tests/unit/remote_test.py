@@ -2,7 +2,7 @@
 # Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
 """xbot-remote against a played parent, ledger, front and runners.
 
-usage: remote_test.py BUILDDIR [test ...]
+usage: remote_test.py XBOT-REMOTE [test ...]
 """
 import json
 import os
@@ -897,7 +897,7 @@ def random_answers(w):
 
 def main():
     global BINARY
-    BINARY = os.path.join(sys.argv[1], 'xbot-remote')
+    BINARY = sys.argv[1]
     passed = failed = 0
     for f, options in TESTS:
         if len(sys.argv) > 2 and f.__name__ not in sys.argv[2:]:
