@@ -19,6 +19,9 @@
  * Input is hostile: every byte behind the connection is the server's.
  */
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +48,7 @@
 #define BACKOFF_MAX	60	/* s */
 #define BACKOFF_FULL	7	/* the attempt that waits that long */
 #define HEALTHY_MS	60000	/* D57: a session that resets the count */
+#define UNSENT_MAX	(128 * 1024)	/* a pong waits behind it */
 #define KEPT		4096	/* of a message that is too large */
 #define SKIPPED_MAX	5	/* lines a connection */
 
@@ -64,7 +68,8 @@ static struct {
 	void			 (*done)(bool);
 	enum link_state		 state;
 	struct event		*timer;		/* back-off, or no answer */
-	unsigned int		 attempt;	/* failures in a row */
+	unsigned int		 attempt;	/* for the log */
+	unsigned int		 step;		/* of the back-off */
 	struct resolve		*resolve;
 	struct resolve_addr	 addr[RESOLVE_MAX];
 	size_t			 naddr, next;
@@ -208,12 +213,11 @@ link_lost(const char *why)
 		link_end(lk.stopping);
 		return;
 	}
-	lk.attempt++;
-	if (lk.attempt < BACKOFF_FULL)
-		ms = (uint64_t)1000 << (lk.attempt - 1);
+	if (++lk.step < BACKOFF_FULL)
+		ms = (uint64_t)1000 << (lk.step - 1);
 	ms += arc4random_uniform((uint32_t)ms / 4);
 	lk.state = LINK_WAITING;
-	log_warnx("%s; attempt %u in %llu.%03llu s", why, lk.attempt + 1,
+	log_warnx("%s; attempt %u in %llu.%03llu s", why, ++lk.attempt + 1,
 	    (unsigned long long)ms / 1000, (unsigned long long)ms % 1000);
 	timer_set(ms);
 }
@@ -249,6 +253,7 @@ link_connect_next(void)
 		.path = lk.conf->url->target,
 	};
 	const struct resolve_addr *a;
+	const int		 unsent = UNSENT_MAX;
 	struct bufferevent	*bev;
 	uint64_t		 now = op_now_ms(), left;
 
@@ -266,6 +271,8 @@ link_connect_next(void)
 			bufferevent_free(bev);
 			continue;
 		}
+		setsockopt(bufferevent_getfd(bev), IPPROTO_TCP,
+		    TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 		lk.wsc = wsc_start(lk.base, bev, 1, &conf, &wsc_ops, &ws_ops,
 		    NULL);
 		if (lk.wsc != NULL)
@@ -390,7 +397,7 @@ link_register(char *text, size_t len)
 	}
 	/* Asking again at once would change nothing. */
 	if (answer == REGISTER_REFUSED)
-		lk.attempt = BACKOFF_FULL - 1;
+		lk.step = BACKOFF_FULL - 1;
 	lk.state = LINK_CLOSING;
 	ws_close(lk.ws, answer == REGISTER_REFUSED ? WS_NORMAL : WS_PROTOCOL,
 	    NULL);
@@ -428,7 +435,7 @@ on_close(struct ws *ws, void *arg, int code)
 
 	link_forget();
 	if (was == LINK_SERVING && op_now_ms() - lk.since >= HEALTHY_MS)
-		lk.attempt = 0;
+		lk.attempt = lk.step = 0;
 	snprintf(text, sizeof(text), was == LINK_SERVING ?
 	    "connection lost (%d)" : "registration failed (%d)", code);
 	if (was == LINK_SERVING && lk.conf->once &&

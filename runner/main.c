@@ -247,8 +247,10 @@ main(int argc, char *argv[])
 	log_init("xbot-runner", LOG_LEVEL_INFO);
 	switch (options_parse(&o, argc, argv)) {
 	case OPTIONS_HELP:
+		options_clear(&o);
 		return 0;
 	case OPTIONS_BAD:
+		options_clear(&o);
 		return 2;
 	case OPTIONS_OK:
 		break;
