@@ -200,12 +200,12 @@ ws_receive(struct ws *ws)
 	if (ws->rx != NULL && !ws->rx->in_frame &&
 	    ws->rx->got == ws->rx->used)
 		ws_rx_free(ws);
-	/* Not all was read: come back after the others. */
-	if (did && rounds > WS_ROUNDS) {
+	if (rounds > WS_ROUNDS) {
+		/* Not all was read: come back after the others. */
 		ws->running = 0;
 		ws_wake(ws);
 		ws->running = 1;
-		return 0;
+		return -1;
 	}
 	return did;
 }

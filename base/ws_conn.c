@@ -405,6 +405,7 @@ static int
 ws_step(struct ws *ws)
 {
 	struct evbuffer *in = bufferevent_get_input(ws->bev);
+	int did;
 
 	if (ws->state == WSS_LINGER)
 		return step_linger(ws);
@@ -416,8 +417,8 @@ ws_step(struct ws *ws)
 		return 1;
 	}
 	if (!ws->paused || ws->state == WSS_CLOSING) {
-		if (ws_receive(ws))
-			return 1;
+		if ((did = ws_receive(ws)) != 0)
+			return did > 0;
 		if (ws->eof)
 			ws->state = WSS_DEAD;
 	} else if (ws->eof && evbuffer_get_length(in) == 0)

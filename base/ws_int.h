@@ -63,7 +63,8 @@ struct ws {
 	unsigned int		 stall_ms, ping_ms, dead_ms;
 };
 
-/* ws.c: framing.  ws_receive() says whether anything happened. */
+/* ws.c: framing.  ws_receive() says whether anything happened; -1: there is
+ * more, but others come first, and we were woken for later. */
 int	 ws_receive(struct ws *);
 void	 ws_rx_free(struct ws *);
 

@@ -35,7 +35,7 @@
 #define LINE_MAX_CHUNK	512		/* size and extensions */
 #define TRAILER_MAX	8192
 #define COLLECT_FIRST	4096		/* a promise is no allocation */
-#define SLURP_ROUNDS	8		/* then it is another client's turn */
+#define SLURP_TURN	(512 << 10)	/* then it is another client's turn */
 
 unsigned char	http_scratch[HTTP_SCRATCH];
 
@@ -63,7 +63,7 @@ http_body_start(struct http_req *c)
 	c->trailer = 0;
 	c->paused = 0;
 	c->expect = (unsigned int)c->head.expect & 1;
-	c->rx = 0;
+	c->rx = c->rx_turn = 0;
 }
 
 void
@@ -267,7 +267,8 @@ body_slurp(struct http_req *c)
 {
 	ssize_t n;
 
-	if (!c->raw || c->eof || c->left < 4096)
+	if (!c->raw || c->eof || c->left < 4096 ||
+	    c->rx - c->rx_turn >= SLURP_TURN)
 		return 0;
 	n = recv(bufferevent_getfd(c->bev), http_scratch,
 	    c->left > sizeof(http_scratch) ? sizeof(http_scratch) :
@@ -290,7 +291,7 @@ body_slurp(struct http_req *c)
 int
 http_body_step(struct http_req *c)
 {
-	int did = 0, rounds = 0;
+	int did = 0;
 
 	if (c->mode == HB_COLLECT && body_wanted(c) && collect_at_once(c))
 		return 1;
@@ -302,8 +303,7 @@ http_body_step(struct http_req *c)
 		if (c->head.length < 0) {
 			if (!chunk_step(c))
 				break;
-		} else if (!body_take(c) &&
-		    (rounds++ == SLURP_ROUNDS || !body_slurp(c)))
+		} else if (!body_take(c) && !body_slurp(c))
 			break;
 		did = 1;
 	}

@@ -161,6 +161,7 @@ http_run(struct http_req *c)
 	if (c->running)
 		return;
 	c->running = 1;
+	c->rx_turn = c->rx;
 	while (c->state != HS_DEAD && conn_step(c))
 		;
 	c->running = 0;
@@ -474,6 +475,7 @@ http_tick(struct http_req *c, uint64_t now)
 		if (age < conf->head_ms)
 			return;
 		c->srv->stats.timeouts++;
+		c->head.nhdr = 0;	/* counted lines until now */
 		conn_begin(c);
 		http_refuse(c, 408, XERR_EINVAL, "request head too slow");
 		break;

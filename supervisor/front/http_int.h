@@ -137,6 +137,7 @@ struct http_req {
 	uint64_t		 left;		/* of body or chunk */
 	size_t			 trailer;
 	uint64_t		 rx;		/* body bytes so far */
+	uint64_t		 rx_turn;	/* and when http_run() began */
 	struct http_window	 rxw;
 	http_collect_cb		 collect_cb;
 	size_t			 collect_max, collect_len, collect_size;

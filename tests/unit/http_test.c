@@ -18,7 +18,10 @@
  * supervisor/front/http*: real sockets, the real event loop.
  */
 
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/times.h>
+#include <sys/un.h>
 #include <netinet/in.h>
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -1008,6 +1011,99 @@ crowds(void)
 	srv = old;
 }
 
+/* No descriptors: nobody spins, and it goes on when there are some again. */
+static void
+exhaustion(void)
+{
+	struct http_conf conf = { .tick_ms = 10, .fd_reserve = 4 };
+	struct http_server *old = srv;
+	struct rlimit rl, low;
+	uint64_t t0;
+	int fd[40], i, port, refused = 0;
+	struct tms a, b;
+
+	getrlimit(RLIMIT_NOFILE, &rl);
+	low = rl;
+	low.rlim_cur = (rlim_t)fds() + 20;
+	setrlimit(RLIMIT_NOFILE, &low);
+	srv = http_server_new(base, &app_ops, NULL, &conf);
+	http_listen(srv, tcp_pair(&port), NULL);
+	setrlimit(RLIMIT_NOFILE, &rl);
+	for (i = 0; i < 15; i++) {		/* the reserve is kept */
+		fd[i] = tcp_client(port);
+		say(fd[i], "GET /fast HTTP/1.1\r\n" H "\r\n", 1000);
+		get(fd[i], 3);
+		refused += status_of() == 503;
+	}
+	CHECK(refused > 2 && refused < 12);
+	for (i = 0; i < 15; i++)
+		close(fd[i]);
+	turns_ms(10);
+	fd[0] = tcp_client(port);
+	low.rlim_cur = (rlim_t)fd[0] + 1;	/* accept fails */
+	setrlimit(RLIMIT_NOFILE, &low);
+	say(fd[0], "GET /fast HTTP/1.1\r\n" H "\r\n", 1000);
+	times(&a);
+	get(fd[0], 300);
+	times(&b);
+	CHECK(answer_len == 0);
+	CHECK(b.tms_utime - a.tms_utime + b.tms_stime - a.tms_stime < 20);
+	setrlimit(RLIMIT_NOFILE, &rl);
+	t0 = ms_now();
+	while (ms_now() - t0 < 2000 && (get(fd[0], 20), answer_len == 0))
+		;
+	CHECK(status_of() == 200);
+	close(fd[0]);
+	turns_ms(10);
+	http_server_free(srv);
+	srv = old;
+}
+
+static int	admitted, *mark = &admitted;
+
+static int
+app_accept(void *arg, void *listener, int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	CHECK(arg == &seen && listener == mark);
+	CHECK(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
+	    cred.pid == getpid());
+	return admitted++ == 1;
+}
+
+/* A unix listener that looks at who comes. */
+static void
+unix_socket(void)
+{
+	static const struct http_server_ops uops = { app_accept, app_request };
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct http_server *old = srv;
+	int lfd = socket(AF_UNIX, SOCK_STREAM, 0), fd, i;
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "/tmp/http_test.%d",
+	    getpid());
+	unlink(sun.sun_path);
+	CHECK(bind(lfd, (struct sockaddr *)&sun, sizeof(sun)) == 0 &&
+	    listen(lfd, 5) == 0);
+	srv = http_server_new(base, &uops, &seen, NULL);
+	http_listen(srv, lfd, mark);
+	for (i = 0; i < 3; i++) {
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		CHECK(connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0);
+		fcntl(fd, F_SETFL, O_NONBLOCK);
+		say(fd, "GET /fast HTTP/1.1\r\n" H "\r\n", 1000);
+		CHECK(get(fd, 20) == (i == 1) &&
+		    status_of() == (i == 1 ? 0 : 200));
+		close(fd);
+	}
+	unlink(sun.sun_path);
+	turns_ms(5);
+	http_server_free(srv);
+	srv = old;
+}
+
 static void
 shutdowns(void)
 {
@@ -1133,6 +1229,8 @@ main(void)
 	upgrades();
 	slow();
 	crowds();
+	exhaustion();
+	unix_socket();
 	shutdowns();
 	vanishes();
 	turns_ms(20);

@@ -640,6 +640,25 @@ keepalive(void)
 	turns_ms(4);
 }
 
+/* All that was sent before the end is delivered. */
+static void
+last_words(void)
+{
+	static unsigned char many[64000];
+	static struct side s;
+	size_t n = 0;
+	int fd = begin(&s, 0), i;
+
+	for (i = 0; i < 6000; i++)
+		n += frame(many + n, 0x82, 1, "abcd", 4);
+	CHECK(send(fd, many, n, 0) == (ssize_t)n);
+	close(fd);
+	turns_ms(20);
+	CHECK(s.messages == 6000 && s.closed == 1);
+	free(s.msg);
+	s.msg = NULL;
+}
+
 /* --- our client --- */
 
 static struct {
@@ -888,6 +907,7 @@ main(void)
 		limits();
 		pressure();
 		keepalive();
+		last_words();
 		client_side();
 		both();
 		echoes();
