@@ -183,6 +183,7 @@ struct http_server {
 	uint32_t		 boot;		/* makes generated ids unique */
 	unsigned int		 nofile;
 	unsigned int		 draining:1, freed:1, paused:1, awake:1;
+	uint64_t		 trimmed, trimmed_at;	/* when, accepted */
 	int64_t			 date_at;
 	char			 date[40];
 };

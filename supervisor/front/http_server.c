@@ -26,6 +26,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +46,7 @@
 
 #define ACCEPT_BATCH	32	/* then the others have their turn */
 #define ACCEPT_PAUSE	{ 1, 0 }
+#define TRIM_MS		30000	/* glibc keeps what a crowd has used */
 
 static void	server_defaults(struct http_conf *);
 static void	server_accept(evutil_socket_t, short, void *);
@@ -194,6 +198,14 @@ server_tick(evutil_socket_t fd, short what, void *arg)
 	struct http_req *c, *next;
 	uint64_t now = bevio_now();
 
+#ifdef __GLIBC__
+	if (now - s->trimmed >= TRIM_MS) {
+		if (s->stats.accepted != s->trimmed_at)
+			malloc_trim(0);
+		s->trimmed = now;
+		s->trimmed_at = s->stats.accepted;
+	}
+#endif
 	/* http_tick(c) frees no other connection than c. */
 	for (c = TAILQ_FIRST(&s->conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, all);

@@ -814,7 +814,8 @@ vanishes(void)
 	fd = client();
 	seen.pause_every = 1000;
 	seen.body = 0;
-	say(fd, "PUT /upload HTTP/1.1\r\n" H "Content-Length: 900000\r\n\r\n", 1000);
+	say(fd, "PUT /upload HTTP/1.1\r\n" H
+	    "Content-Length: 900000\r\n\r\n", 1000);
 	{
 		static unsigned char junk[150000];
 		size_t k;
@@ -880,7 +881,8 @@ slow(void)
 	CHECK(get(fd, 1000) == 1 && answer_len == 0);
 	close(fd);
 	fd = client();				/* a body in drips */
-	say(fd, "PUT /upload HTTP/1.1\r\n" H "Content-Length: 999\r\n\r\n", 1000);
+	say(fd, "PUT /upload HTTP/1.1\r\n" H
+	    "Content-Length: 999\r\n\r\n", 1000);
 	for (i = 0; i < 100; i++) {
 		char ch = (char)i;
 
