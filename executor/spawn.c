@@ -20,6 +20,7 @@
  * our memory: it calls nothing but system calls.
  */
 
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -309,6 +310,8 @@ child_exec(const struct spawn *s, volatile int *error)
 	int		i;
 
 	setsid();
+	/* Should the executor be killed, nobody else would end its jobs. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (i = 0; i < 3; i++)
 		if (dup2(s->fds[i], i) == -1)
 			goto fail;

@@ -48,6 +48,8 @@ class Box:
         self.ws = os.path.join(self.base, 'ws')
         os.mkdir(self.ws)
         self.args, self.how = args, how
+        if how.get('namespace') and os.getuid() != 0:
+            raise Skip('not root')
 
     def __enter__(self):
         if self.how.get('uid') is not None:
@@ -700,6 +702,17 @@ def sigterm_ends_everything():
 
 
 @test
+def a_killed_executor_takes_its_jobs_along():
+    with Box() as e:
+        job = e.start('sleep 1000')
+        pid = e.expect('job_started').pid
+        os.kill(e.pid, signal.SIGKILL)
+        e.proc.wait(5)
+        assert wait_for(lambda: not alive(pid))
+        e.proc.returncode = 0
+
+
+@test
 def idle_executors_leave():
     with Box('-i', '1') as e:
         e.run('sleep 3 >/dev/null 2>&1 &')
@@ -736,6 +749,10 @@ def another_uid():
         equal(r.stdout.split()[0], b'64123')
         equal(r.end.how, TIMED_OUT)
         assert not exists(int(r.stdout.split()[1]))
+        script = 'trap "" TERM; setsid sleep 1000 & echo $!; while :; do sleep 1; done'
+        r = e.run(script, timeout_ms=300)
+        equal(r.end.how, TIMED_OUT)
+        assert not exists(int(r.stdout))
         # its memory and descriptors are not the jobs' to read
         r = e.run('ls /proc/$PPID/fd; cat /proc/$PPID/environ; head -c 1 /proc/$PPID/mem')
         if not SANITIZED:
