@@ -297,6 +297,9 @@ json_parse(const char *text, size_t len, size_t max_values, const char **why)
 	st = yajl_parse(h, (const unsigned char *)text, len);
 	if (st == yajl_status_ok)
 		st = yajl_complete_parse(h);
+	/* Half a string behind the end passes for the end: complete it. */
+	if (st == yajl_status_ok)
+		st = yajl_parse(h, (const unsigned char *)"\"", 1);
 	if (st != yajl_status_ok || j->root == NULL || j->depth != 0) {
 		*why = j->why != NULL ? j->why : "malformed JSON";
 		goto bad;
