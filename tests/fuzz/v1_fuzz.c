@@ -86,6 +86,12 @@ strict(const char *text, size_t len)
 
 	if (j == NULL)
 		return false;
+	/* yajl takes these two for white space; JSON does not. */
+	if (memchr(text, '\f', len) != NULL ||
+	    memchr(text, '\v', len) != NULL) {
+		json_free(j);
+		return false;
+	}
 	ok = json_type(json_root(j)) == JSON_OBJECT &&
 	    json_get_str(json_root(j), "type", &s) == JSON_GOT &&
 	    json_get_str(json_root(j), "id", &s) != JSON_WRONG;
