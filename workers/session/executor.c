@@ -71,6 +71,7 @@ static const struct rule rules_v[] = {
 	{ EXEC_JOB_EOF, EXECUTOR_UP, on_progress },
 	{ EXEC_FILE_ENTRIES, EXECUTOR_UP, on_progress },
 	{ EXEC_FILE_INFO, EXECUTOR_UP, on_progress },
+	{ EXEC_TASK_INFO, EXECUTOR_UP, on_progress },
 	{ EXEC_JOB_REFUSED, EXECUTOR_UP, on_end },
 	{ EXEC_JOB_EXIT, EXECUTOR_UP, on_end },
 	{ EXEC_JOB_DONE, EXECUTOR_UP, on_end },

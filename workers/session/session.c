@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "proto/ctl_msg.h"
 #include "proto/exec_msg.h"
+#include "proto/jobs.h"
 #include "workers/session/session.h"
 
 #define SESSIONS_MAX	65536		/* of one client */
@@ -47,6 +48,9 @@ static const struct rule rules_v[] = {
 	{ EXEC_FILE_REMOVE, STATES_ALL, on_job_new },
 	{ EXEC_FILE_GET, STATES_ALL, on_job_new },
 	{ EXEC_FILE_PUT, STATES_ALL, on_job_new },
+	{ EXEC_TASK_LIST, STATES_ALL, on_job_new },
+	{ EXEC_TASK_READ, STATES_ALL, on_job_new },
+	{ EXEC_TASK_KILL, STATES_ALL, on_job_new },
 	{ EXEC_JOB_DATA, STATES_ALL, on_job_more },
 	{ EXEC_JOB_CREDIT, STATES_ALL, on_job_more },
 	{ EXEC_JOB_EOF, STATES_ALL, on_job_more },
@@ -115,7 +119,8 @@ on_session_open(struct chan *c, const struct msg *m)
 	executor_attach(e, s);
 }
 
-/* The client has gone or is done: what still runs is ended. */
+/* The client has gone or is done: what still runs is ended, but for tasks,
+ * which are the executor's alone from here on. */
 static void
 session_close(struct session *s)
 {
@@ -124,13 +129,14 @@ session_close(struct session *s)
 	struct job		*j;
 
 	while ((j = LIST_FIRST(&s->jobs)) != NULL) {
+		if (ec == NULL || j->task) {
+			job_free(s->executor, j);
+			continue;
+		}
 		LIST_REMOVE(j, entry);
 		j->session = NULL;
 		cancel.job = j->id;
-		if (ec != NULL)
-			chan_send(ec, EXEC_JOB_CANCEL, 0, &cancel);
-		else
-			job_free(s->executor, j);
+		chan_send(ec, EXEC_JOB_CANCEL, 0, &cancel);
 	}
 	session_free(s);
 }
@@ -202,16 +208,19 @@ on_job_new(struct chan *c, const struct msg *m)
 	const struct id16		*id = m->body;
 	struct session			*s;
 	struct exec_job_refused		 no;
+	struct job			*j;
 	const char			*why;
 
 	if ((s = session_find(chan_arg(c), m->serial)) == NULL)
 		return;
-	if (job_add(s, *id, &why) == NULL) {
+	if ((j = job_add(s, *id, &why)) == NULL) {
 		no = (struct exec_job_refused){ *id, XERR_EBUSY,
 		    slice_str(why) };
 		chan_send(c, EXEC_JOB_REFUSED, m->serial, &no);
 		return;
 	}
+	j->task = m->type == EXEC_JOB_START &&
+	    ((const struct exec_job_start *)m->body)->kind == JOB_TASK;
 	session_forward(s, m);
 }
 

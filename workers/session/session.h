@@ -45,6 +45,7 @@ struct job {
 	struct id16		 id;
 	struct session		*session;	/* NULL: nobody waits */
 	bool			 started;	/* the executor said so */
+	bool			 task;		/* outlives its session */
 };
 
 struct session {
