@@ -93,6 +93,13 @@ class Flight(threading.Thread):
             except (OSError, http.client.HTTPException):
                 self.answer = None
 
+    def true(self):
+        """Was it answered as if nothing had happened?"""
+        a = self.answer
+        if a is None or a.status != 200 or not a.lines:
+            return False
+        return a.lines[-1].get("exit_code") == 0
+
     def check(self, t, may_close):
         self.join()
         a = self.answer
@@ -146,11 +153,17 @@ def test_kill_each(t, sup):
         flights = [Flight(sup, "bob"), Flight(sup, "bob", True),
                    Flight(sup, "alice")]
         traffic = [Traffic(sup, "bob"), Traffic(sup, "alice")]
+        mark = sup.log.mark()
         os.kill(old, signal.SIGKILL)
         wait_for("another one", lambda: sup.roles().get(role, old) != old)
         t.ok(True, "is restarted")
         for flight in flights:
             flight.check(t, role == "front")
+            hit = {"front": ("bob", "alice"), "none": ("bob",),
+                   "remote": ("alice",)}.get(role, ())
+            t.ok(flight.user in hit or flight.true(),
+                 f"{flight.user}'s command did not notice",
+                 f"{flight.answer}\n" + "\n".join(sup.log.since(mark)))
         settled(t, sup, before, runner)
         for stream in traffic:
             stream.stop()
