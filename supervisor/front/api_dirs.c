@@ -189,7 +189,6 @@ list_credit(struct fileop *f)
 		return;
 	c.upto = f->upto = f->got + LIST_WINDOW;
 	(void)session_send(f->session, EXEC_JOB_CREDIT, &c);
-	fileop_alive(f);
 }
 
 static void
@@ -235,6 +234,7 @@ list_entries(struct fileop *f, struct req *r,
 	}
 	full = req_data(r, buf_data(&b), b.len);
 	buf_clear(&b);
+	fileop_alive(f);
 	if (full == 0)
 		list_credit(f);
 }

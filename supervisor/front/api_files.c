@@ -31,6 +31,7 @@
 #define WINDOW		(1024u * 1024)	/* GET: credit ahead */
 #define CHUNK		(128u * 1024)	/* PUT: bytes in a message */
 #define PUT_MODE	0644
+#define CLIENT_MS	600000	/* its own pace; http watches that it moves */
 
 static void	 on_get(struct req *);
 static void	 get_send(struct fileop *, struct req *);
@@ -155,7 +156,6 @@ get_credit(struct fileop *f)
 		return;
 	c.upto = f->upto = f->got + WINDOW;
 	(void)session_send(f->session, EXEC_JOB_CREDIT, &c);
-	fileop_alive(f);
 }
 
 /* The size is known: what is the range of it?  false: answered with 416. */
@@ -281,10 +281,11 @@ get_data(struct fileop *f, struct req *r, const struct exec_job_data *d)
 		req_abort(r, "the file is over the limit");
 		return;
 	}
-	if (req_data(r, d->bytes.p, n) == 0)
+	if (req_data(r, d->bytes.p, n) == 0) {
+		fileop_alive(f);
 		get_credit(f);
-	else
-		session_deadline(f->session, 600000);	/* the client's pace */
+	} else
+		session_deadline(f->session, CLIENT_MS);
 }
 
 static void
@@ -308,9 +309,12 @@ on_get_msg(struct session *s, struct req *r, const struct msg *m)
 static void
 on_get_writable(struct http_req *h, void *arg)
 {
-	struct req *r = arg;
+	struct req	*r = arg;
+	struct fileop	*f = r->data;
 
-	get_credit(r->data);
+	if (f->session != NULL)
+		fileop_alive(f);
+	get_credit(f);
 }
 
 /* --- PUT --- */

@@ -39,6 +39,7 @@
 #define KNOWN_MAX	10000
 #define UNKNOWN_MAX	1000
 #define UNKNOWN_MS	2000	/* how long a refusal is remembered */
+#define PENDING_MAX	4096	/* questions; more mean a ledger that hangs */
 #define WAITERS_MAX	256	/* requests waiting for one token */
 #define BUCKETS		4096
 #define TOKEN_MAX	512	/* bytes of a header's token */
@@ -249,8 +250,9 @@ auth_check(struct req *r, void (*done)(struct req *))
 		decide(e, r, done);
 		return;
 	}
-	if ((e = entry_add(hash)) == NULL) {
-		req_error(r, XERR_EBUSY, "no memory");
+	if (counts[ENTRY_PENDING] >= PENDING_MAX ||
+	    (e = entry_add(hash)) == NULL) {
+		req_error(r, XERR_EBUSY, "too many tokens to look up");
 		return;
 	}
 	q.hash = (struct slice){ hash, TOKEN_HASH };

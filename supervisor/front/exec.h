@@ -22,7 +22,6 @@
 #ifndef FRONT_EXEC_H
 #define FRONT_EXEC_H
 
-#include "base/base64.h"
 #include "base/utf8.h"
 #include "supervisor/front/session.h"
 
@@ -34,7 +33,6 @@ struct exec_stream {
 	uint64_t		 upto;		/* credit given */
 	struct buf		 kept;		/* JSON: at most output_max */
 	struct utf8_stream	 utf8;
-	struct base64_enc	 base64;	/* while the answer is made */
 };
 
 struct exec {

@@ -25,11 +25,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/log.h"
 #include "supervisor/front/exec.h"
 
 /* What all requests together may keep; past it answers are truncated. */
 #define KEPT_MAX	(768u * 1024 * 1024)
+#define KEPT_SHARE	8
 #define PIECE		(48u * 1024)	/* of a long answer; a multiple of 3 */
 #define SHORT_MAX	(256u * 1024)	/* whole answers, with a length */
 
@@ -54,12 +56,14 @@ static const char *const names[] = { "stdout", "stderr" };
 static void
 keep(struct exec *x, struct exec_stream *s, struct slice d)
 {
-	size_t	 n = d.len, room;
+	size_t	 n = d.len, room, most;
 
-	room = s->kept.len < front.conf.output_max ?
-	    (size_t)front.conf.output_max - s->kept.len : 0;
-	if (room > KEPT_MAX - kept_total)
-		room = KEPT_MAX - kept_total;
+	/* No stream takes more than its share of what is left, so the ones
+	 * that keep much do not leave the others nothing. */
+	most = (KEPT_MAX - kept_total + s->kept.len) / KEPT_SHARE;
+	if (most > front.conf.output_max)
+		most = (size_t)front.conf.output_max;
+	room = s->kept.len < most ? most - s->kept.len : 0;
 	if (n > room) {
 		n = room;
 		x->truncated = true;

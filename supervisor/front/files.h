@@ -39,9 +39,7 @@ struct fileop {
 	uint64_t		 first, length;	/* of the range */
 	/* PUT */
 	bool			 body_done, reading;
-	/* listing */
-	bool			 full;
-	bool			 comma;
+	bool			 comma;		/* listing: not the first */
 };
 
 /* The routing, the session, the path; NULL: the request is answered. */

@@ -70,7 +70,6 @@ struct front {
 	struct front_worker	 workers[ROLE_MAX];
 	bool			 control;	/* this is the control process */
 	uint64_t		 started;	/* time(2) */
-	uint32_t		 listeners;
 	uint64_t		 answers[600];	/* by status */
 };
 
@@ -132,7 +131,6 @@ struct req {
 	const struct http_handler *http_ops;	/* see req_stream */
 	/* kept by api.c and limits.c */
 	struct http_segs	 segs;
-	uint64_t		 received_us;
 	unsigned int		 listener;
 	bool			 answered;
 	bool			 slot;		/* holds one of user_exec */

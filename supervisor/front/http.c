@@ -281,8 +281,8 @@ name_ok(const char *s, size_t len)
 	size_t i;
 
 	for (i = 0; i < len; i++)
-		if (!isalnum((unsigned char)s[i]) &&
-		    memchr("!#$%&'*+-.^_`|~", s[i], 15) == NULL)
+		if (!isalnum((unsigned char)s[i]) && (s[i] == '\0' ||
+		    strchr("!#$%&'*+-.^_`|~", s[i]) == NULL))
 			return 0;
 	return len > 0;
 }

@@ -166,6 +166,8 @@ body_finish(struct http_req *c)
 			c->handler->on_body_end(c, c->arg);
 		return;
 	}
+	if (c->collect_cb == NULL)
+		return;
 	if (c->collect == NULL)
 		c->collect_cb(c, c->arg, "", 0);
 	else {

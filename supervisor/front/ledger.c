@@ -26,6 +26,8 @@
 #include "supervisor/front/front.h"
 #include "supervisor/front/routes.h"
 
+#define QUESTIONS_MAX	4096	/* more mean a ledger that hangs */
+
 struct question {
 	struct table_node node;	/* first */
 	uint64_t	 req;
@@ -64,13 +66,14 @@ ledger_up(struct chan *c)
 void
 ledger_ask(struct req *r, uint16_t type, const void *body, ledger_cb cb)
 {
-	struct question	*q;
+	struct question	*q = NULL;
 	uint64_t	 serial = serial_next();
 
-	if ((q = malloc(sizeof(*q))) == NULL ||
+	if (questions.n >= QUESTIONS_MAX ||
+	    (q = malloc(sizeof(*q))) == NULL ||
 	    !table_add(&questions, &q->node, serial)) {
 		free(q);
-		req_error(r, XERR_EBUSY, "no memory");
+		req_error(r, XERR_EBUSY, "too many questions");
 		return;
 	}
 	q->req = r->serial;

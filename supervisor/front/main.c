@@ -161,7 +161,6 @@ listener_open(int fd, uint32_t flags)
 		flags &= ~(uint32_t)LISTENER_UNIX;
 	if (http_listen(front.http, fd, (void *)(uintptr_t)flags) == -1)
 		fatal("listen");
-	front.listeners++;
 }
 
 static void

@@ -31,6 +31,10 @@
 #include "base/log.h"
 #include "supervisor/front/session.h"
 
+/* A runner's answer may be one message of 700 MB on a slow line; remote sees it
+ * coming and has its own deadlines, ours is for a remote that hangs. */
+#define REMOTE_PATIENCE_S	1800
+
 struct session {
 	struct table_node	 node;		/* first */
 	uint64_t		 serial;
@@ -172,12 +176,6 @@ session_send(struct session *s, uint16_t type, const void *body)
 	return chan_send(s->chan, type, s->serial, body);
 }
 
-bool
-session_is_full(const struct session *s)
-{
-	return s->chan != NULL && chan_is_full(s->chan);
-}
-
 void
 session_started(struct session *s)
 {
@@ -212,6 +210,8 @@ session_deadline(struct session *s, unsigned int ms)
 {
 	struct timeval tv = { ms / 1000, (ms % 1000) * 1000 };
 
+	if (s->where.backend == BACKEND_REMOTE)
+		tv.tv_sec += REMOTE_PATIENCE_S;
 	if (s->timer == NULL)
 		s->timer = evtimer_new(front.base, on_deadline, s);
 	if (s->timer == NULL || evtimer_add(s->timer, &tv) == -1)

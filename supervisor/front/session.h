@@ -54,9 +54,8 @@ struct session	*session_open(struct req *, const struct route_decision *,
 void	 session_drop(struct session *);
 /* false: it could not be encoded, or the worker just went. */
 bool	 session_send(struct session *, uint16_t type, const void *body);
-/* What is in flight to the worker is over the mark. */
-bool	 session_is_full(const struct session *);
-/* on_lost(ETIMEDOUT) unless it is called again within ms. */
+/* on_lost(ETIMEDOUT) unless it is called again within ms; longer where the
+ * worker keeps deadlines itself because it sees more than we do. */
 void	 session_deadline(struct session *, unsigned int ms);
 /* job_started was seen: how a loss is reported. */
 void	 session_started(struct session *);
