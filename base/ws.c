@@ -125,12 +125,10 @@ rx_read(uint8_t *buf, size_t len, int flags, void *arg)
 	if (n <= 0 && ws->flags & WS_RAW && !ws->eof && ws->rx->in_frame &&
 	    ws->rx->left >= 4096) {
 		n = recv(bufferevent_getfd(ws->bev), buf, len, MSG_DONTWAIT);
-		if (n == 0)
-			ws->eof = 1;
-		else if (n == -1 && errno != EAGAIN && errno != EINTR)
-			ws->eof = 1;
-		else if (n > 0)
+		if (n > 0)
 			ws->last_rx = bevio_now();
+		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			ws->eof = 1;
 	}
 	if (n <= 0)
 		return -1;

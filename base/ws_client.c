@@ -347,11 +347,14 @@ wsc_answer(struct wsc *w, char *head)
 	void *arg = w->arg;
 	char *line, *next, why[160];
 	struct ws *ws;
-	int status;
+	int status = 0;
 
 	next = strstr(head, "\r\n");
 	*next = '\0';
-	if (sscanf(head, "HTTP/1.%*1[01] %3d", &status) != 1 || status < 100) {
+	if (strncmp(head, "HTTP/1.", 7) == 0 && strspn(head + 7, "01") == 1 &&
+	    head[8] == ' ' && strspn(head + 9, "0123456789") == 3)
+		status = (int)strtol(head + 9, NULL, 10);
+	if (status < 100) {
 		wsc_fail(w, 0, "malformed answer");
 		return;
 	}

@@ -569,6 +569,10 @@ answers(void)
 	CHECK(ASK("HEAD /sized HTTP/1.1\r\n" H "\r\n") == 200 && !closed &&
 	    strstr(answer, "Content-Length: 25000") != NULL &&
 	    answer_len < 400);
+	/* other upgrades are not taken, and hide no body */
+	CHECK(ASK("POST /echo HTTP/1.1\r\n" H "Connection: Upgrade\r\n"
+	    "Upgrade: h2c\r\nContent-Length: 2\r\n\r\nhi") == 200 &&
+	    strstr(answer, "\r\n\r\nhi") != NULL);
 	/* an unread body that is here does not cost the connection, ... */
 	CHECK(ASK("POST /nix HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc") ==
 	    404 && !closed);
