@@ -322,40 +322,58 @@ path_open(const struct path *p, int flags)
 	return path_open_rel(p, p->rel, flags);
 }
 
-/* mkdir -p of rel, 0755, component by component from the front. */
+/*
+ * One more component below `dir`, made if it is missing.  Links and ".." are
+ * left to path_open_rel, which sees the way from the root.  A descriptor, or
+ * -errno.
+ */
+static int
+make_one(const struct path *p, const char *prefix, int dir, const char *name)
+{
+	const int	flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int		fd;
+
+	if (strcmp(name, "..") == 0 || strcmp(name, ".") == 0)
+		return path_open_rel(p, prefix, O_PATH | O_DIRECTORY);
+	fd = openat(dir, name, flags);
+	if (fd == -1 && errno == ENOENT) {
+		if (mkdirat(dir, name, 0755) == -1 && errno != EEXIST)
+			return -errno;
+		fd = openat(dir, name, flags);
+	}
+	if (fd != -1)
+		return fd;
+	if (errno != ENOTDIR && errno != ELOOP)
+		return -errno;
+	return path_open_rel(p, prefix, O_PATH | O_DIRECTORY);
+}
+
+/* mkdir -p of rel, 0755, from the front; the last one's descriptor. */
 static int
 make_parents(const struct path *p, const char *rel)
 {
-	char		 prefix[PATH_MAX], *slash;
+	char		 prefix[PATH_MAX], name[NAME_MAX + 1];
 	const char	*end = rel;
-	int		 up, fd;
+	size_t		 n;
+	int		 dir, up;
 
+	dir = path_open_rel(p, *rel == '/' ? "/" : ".", O_PATH | O_DIRECTORY);
 	for (;;) {
 		end += strspn(end, "/");
-		end += strcspn(end, "/");
+		if (*end == '\0' || dir < 0)
+			return dir;
+		if ((n = strcspn(end, "/")) > NAME_MAX) {
+			close(dir);
+			return -ENAMETOOLONG;
+		}
+		memcpy(name, end, n);
+		name[n] = '\0';
+		end += n;
 		snprintf(prefix, sizeof(prefix), "%.*s", (int)(end - rel),
 		    rel);
-		fd = path_open_rel(p, prefix, O_PATH | O_DIRECTORY);
-		if (fd == -ENOENT) {
-			slash = strrchr(prefix, '/');
-			if (slash != NULL)
-				*slash = '\0';
-			up = path_open_rel(p, slash == NULL ? "." :
-			    slash == prefix ? "/" : prefix,
-			    O_PATH | O_DIRECTORY);
-			if (up < 0)
-				return up;
-			fd = mkdirat(up, slash != NULL ? slash + 1 : prefix,
-			    0755) == -1 && errno != EEXIST ? -errno : 0;
-			close(up);
-			if (fd < 0)
-				return fd;
-		} else if (fd < 0)
-			return fd;
-		else
-			close(fd);
-		if (*end == '\0')
-			return 0;
+		up = dir;
+		dir = make_one(p, prefix, up, name);
+		close(up);
 	}
 }
 
@@ -364,7 +382,7 @@ path_parent(const struct path *p, bool make, const char **name)
 {
 	char		 rel[PATH_MAX];
 	const char	*slash = strrchr(p->rel, '/');
-	int		 fd, rc;
+	int		 fd;
 
 	if (strcmp(p->rel, ".") == 0 || strcmp(p->rel, "/") == 0)
 		return -EPERM;		/* the root has no name here */
@@ -375,9 +393,5 @@ path_parent(const struct path *p, bool make, const char **name)
 		snprintf(rel, sizeof(rel), "%.*s", slash == p->rel ? 1 :
 		    (int)(slash - p->rel), p->rel);
 	fd = path_open_rel(p, rel, O_PATH | O_DIRECTORY);
-	if (fd != -ENOENT || !make)
-		return fd;
-	if ((rc = make_parents(p, rel)) != 0)
-		return rc;
-	return path_open_rel(p, rel, O_PATH | O_DIRECTORY);
+	return fd == -ENOENT && make ? make_parents(p, rel) : fd;
 }
