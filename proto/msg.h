@@ -159,7 +159,8 @@ slice_str(const char *s)
 static inline bool
 slice_is(struct slice a, const char *s)
 {
-	return a.len == strlen(s) && memcmp(a.p, s, a.len) == 0;
+	return a.len == strlen(s) &&
+	    (a.len == 0 || memcmp(a.p, s, a.len) == 0);
 }
 
 /* A copy with NUL; false when it does not fit (dst is then empty). */

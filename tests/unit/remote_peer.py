@@ -158,8 +158,11 @@ class Conn:
         self.got += len(m.bytes)
         assert m.first == (not self.part), m
         self.part.append(m.bytes)
-        if self.sliding:
-            self.credit(self.got + MIB)
+        if self.sliding and self.w.front is not None:
+            try:
+                self.credit(self.got + MIB)
+            except BrokenPipeError:     # remote gave this front up
+                pass
         if m.fin:
             self.messages.append(json.loads(b''.join(self.part)))
             self.part = []

@@ -15,6 +15,7 @@ from remote_peer import (CODES, EXITED, KILLED, LOST, MIB, SIGNALLED,
                          TIMED_OUT, Conn, Session, World, b64)
 
 BINARY = ''
+SANITIZED = False       # then memory is not measured
 TESTS = []
 
 
@@ -360,6 +361,7 @@ def exec_concurrent(w):
     c = w.runner()
     sessions = [Session(w, peer=random.choice(('front', 'control'))).exec(
         argv=[str(i)]) for i in range(256)]
+    w.settle()
     over = Session(w).exec()
     refused(over.end()[1], 'EBUSY')
     asked = [c.asked('exec') for _ in sessions]
@@ -707,7 +709,7 @@ def large_file(w):
           'its size resident')
     # The played front took what it was sent without reading it, so
     # what had been decoded stands in the channel's queue as well.
-    assert peak - before < 3.5 * size
+    assert SANITIZED or peak - before < 3.5 * size
     s = put(w, data)
     m = c.asked('write_file')
     assert len(m['body']['data']) == len(b64(data))
@@ -715,7 +717,7 @@ def large_file(w):
     eq(s.end()[1].name, 'job_done')
     w.settle()
     print(f'# resident before {before >> 10} KiB, after {w.rss() >> 10} KiB')
-    assert w.rss() - before < 80 * MIB
+    assert SANITIZED or w.rss() - before < 2 * MIB
 
 
 @test()
@@ -727,7 +729,7 @@ def idle_runners(w):
         conns.append(w.runner(token=f't{i}'))
     each = (w.rss() - before) / len(conns)
     print(f'# {each:.0f} bytes an idle runner')
-    assert each < 8192
+    assert SANITIZED or each < 4096
     for c in conns:
         c.gone()
     w.settle()
@@ -737,7 +739,7 @@ def idle_runners(w):
         for c in conns:
             c.gone()
     w.settle()
-    assert w.rss() - base < 2 * MIB, (base, w.rss())
+    assert SANITIZED or w.rss() - base < 2 * MIB, (base, w.rss())
 
 
 # --- edges ---
@@ -896,8 +898,10 @@ def random_answers(w):
 
 
 def main():
-    global BINARY
+    global BINARY, SANITIZED
     BINARY = sys.argv[1]
+    with open(BINARY, 'rb') as f:
+        SANITIZED = b'__asan_init' in f.read()
     passed = failed = 0
     for f, options in TESTS:
         if len(sys.argv) > 2 and f.__name__ not in sys.argv[2:]:

@@ -156,7 +156,8 @@ register_message(struct link *l, char *text, size_t len)
 				code = 0;
 		}
 	}
-	explicit_bzero(text, len);
+	if (len > 0)
+		explicit_bzero(text, len);
 	if (code != 0) {
 		log_info("connection %llu from %s: %s",
 		    (unsigned long long)l->serial, l->address, why);
