@@ -561,28 +561,3 @@ field_print(const struct field *f, const void *p, char *dst, size_t dstlen)
 	}
 	return snprintf(dst, dstlen, " %s %" PRIu64, f->name, u);
 }
-
-/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
-bool
-utf8_valid(const void *bytes, size_t len)
-{
-	const uint8_t	*p = bytes, *end = p + len;
-	uint8_t		 c, lo, hi;
-	int		 more;
-
-	while (p < end) {
-		if ((c = *p++) < 0x80)
-			continue;
-		if (c < 0xc2 || c > 0xf4)
-			return false;
-		more = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-		lo = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
-		hi = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-		if (more > end - p || *p < lo || *p > hi)
-			return false;
-		for (p++, more--; more > 0; more--, p++)
-			if (*p < 0x80 || *p > 0xbf)
-				return false;
-	}
-	return true;
-}

@@ -74,6 +74,8 @@ static const struct option long_options[] = {
 static const struct verb *verb_find(int, char **);
 static bool		 args_parse(struct args *, const struct verb *, int,
 			    char **);
+static void		 option_wrong(const char *, bool);
+static bool		 whole(const char *, const char *);
 static int		 wrong(const char *, const char *);
 
 static const struct verb *current;	/* of this run */
@@ -139,22 +141,52 @@ verb_find(int argc, char **argv)
 	return NULL;
 }
 
+/* Not what stands behind a =, which may be a secret. */
+static void
+option_wrong(const char *word, bool value)
+{
+	char	 name[64];
+
+	if (optopt != 0 && strncmp(word, "--", 2) != 0)
+		(void)snprintf(name, sizeof(name), "-%c", optopt);
+	else
+		(void)snprintf(name, sizeof(name), "%.*s",
+		    (int)strcspn(word, "="), word);
+	(void)wrong(name, value ? "this option needs a value" :
+	    "no such option");
+}
+
+/*
+ * No abbreviations: --llm-api-key is not a file's name, it is a mistake, and
+ * its value a secret.
+ */
+static bool
+whole(const char *word, const char *name)
+{
+	return strcspn(word + 2, "=") == strlen(name);
+}
+
 /* argv[0] is the last word of the verb. */
 static bool
 args_parse(struct args *a, const struct verb *v, int argc, char **argv)
 {
-	char	 options[32];
-	int	 ch;
+	const char	*word;
+	char		 options[32];
+	int		 ch, at;
 
 	/* '+': a command's own options are not ours. */
 	(void)snprintf(options, sizeof(options), "+:%s", v->options);
 	optind = 0;
 	opterr = 0;
-	while ((ch = getopt_long(argc, argv, options, long_options, NULL)) !=
-	    -1) {
+	while (at = -1, (ch = getopt_long(argc, argv, options, long_options,
+	    &at)) != -1) {
+		word = argv[optind - 1];
+		if (at != -1 && optarg == word)
+			word = argv[optind - 2];
+		if (at != -1 && !whole(word, long_options[at].name))
+			ch = '?';
 		if (ch == '?' || ch == ':' || strchr(v->options, ch) == NULL) {
-			(void)wrong(argv[optind - 1], ch == ':' ?
-			    "this option needs a value" : "no such option");
+			option_wrong(word, ch == ':');
 			return false;
 		}
 		if (ch != 'e')
