@@ -250,6 +250,7 @@ def exec_errors(w):
             ('EIO', 'exec error: fork/exec /x: no such file or directory',
              'ENOENT'),
             ('EIO', 'exec error: fork/exec /x: permission denied', 'EPERM'),
+            ('EIO', 'exec error: nope: No such file or directory', 'ENOENT'),
             ('EPERM', 'no', 'EPERM'), ('WHAT', 'x', 'EIO'),
             ('ENOTSUP', '\0\ud800', 'ENOTSUP'), ('EINVAL', '', 'EINVAL')):
         s = Session(w).exec()

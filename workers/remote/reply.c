@@ -24,6 +24,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/compat/compat.h"
 #include "base/log.h"
@@ -53,8 +54,8 @@ static const struct {
 };
 
 /*
- * An EIO of a runner says more in its text, which is the end of Go's error
- * for the system's errno.
+ * An EIO of a runner says more in its text, which ends in what Go or a libc
+ * (with a capital) calls the errno.
  */
 static const struct {
 	const char	*end;
@@ -90,7 +91,8 @@ error_code(enum xerr code, const char *text)
 		return code;
 	for (i = 0; i < NITEMS(texts); i++) {
 		n = strlen(texts[i].end);
-		if (len >= n && strcmp(text + len - n, texts[i].end) == 0)
+		if (len >= n &&
+		    strcasecmp(text + len - n, texts[i].end) == 0)
 			return texts[i].code;
 	}
 	return code;
