@@ -46,9 +46,3 @@ budget_give(size_t n)
 	if (n >= TRIM_AT)
 		malloc_trim(0);
 }
-
-size_t
-budget_used(void)
-{
-	return used;
-}

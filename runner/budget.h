@@ -37,6 +37,5 @@
 /* false: there is not that much left. */
 bool	 budget_take(size_t);
 void	 budget_give(size_t);
-size_t	 budget_used(void);
 
 #endif
