@@ -6,6 +6,7 @@ that lie.
 usage: admin_test.py BUILDDIR [test ...]
 """
 import base64
+import grp
 import hashlib
 import json
 import os
@@ -528,6 +529,42 @@ def test_strangers(t, sup):
     t.eq(p.returncode, 1, "nobody is no administrator")
     t.match(b"Permission denied|EPERM", p.stderr, "and is told")
     t.eq(p.stdout, b"", "nothing else")
+
+
+class Grouped(Supervisor):
+    """Its control socket is for a group as well."""
+
+    def configure(self, config=None):
+        super().configure(config)
+        with open(self.conf, encoding="utf-8") as f:
+            text = f.read()
+        with open(self.conf, "w", encoding="utf-8") as f:
+            f.write(text.replace(f'socket "{self.socket}"',
+                                 f'socket "{self.socket}" group "games"'))
+
+
+def test_group(t, sup):
+    if not ROOT:
+        raise Skip("not root")
+    games, nobody = grp.getgrnam("games"), pwd.getpwnam("nobody")
+    with Grouped(sup.build) as grouped:
+        st = os.stat(grouped.socket)
+        t.eq((st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)),
+             (0, games.gr_gid, 0o660), "the socket's owners and mode")
+        for gid, extra, code in ((nobody.pw_gid, [games.gr_gid], 0),
+                                 (games.gr_gid, [], 0),
+                                 (nobody.pw_gid, [nobody.pw_gid], 1)):
+            p = grouped.admin("status", user=nobody.pw_uid, group=gid,
+                              extra_groups=extra)
+            t.eq(p.returncode, code, f"nobody, groups {gid} {extra}")
+        os.chmod(grouped.socket, 0o666)
+        p = grouped.admin("exec", "-u", "bob", "id", user=nobody.pw_uid,
+                          group=nobody.pw_gid, extra_groups=[])
+        t.eq((p.returncode, p.stdout, p.stderr),
+             (1, b"", b"xbot-admin: EPERM: not an administrator\n"),
+             "the socket's mode is not the only fence")
+        grouped.stop()
+        t.eq(grouped.problems, [], "it stops")
 
 
 # --- daemons that lie ---
