@@ -55,6 +55,35 @@ hex4(const char *p)
 	return value;
 }
 
+#define EACH(c)		((c) * 0x0101010101010101u)
+
+/*
+ * The first quote, backslash or control character, or the end.  Eight bytes
+ * at a time: a file is one string, and all runners wait while it is walked.
+ */
+static char *
+skip_plain(char *p, char *end)
+{
+	uint64_t w, quote, slash, low;
+
+	for (; end - p >= 8; p += 8) {
+		memcpy(&w, p, 8);
+		quote = w ^ EACH((uint64_t)'"');
+		slash = w ^ EACH((uint64_t)'\\');
+		/* A byte below 1, or below 0x20, borrows into its high bit;
+		 * what is found wrongly stands behind something true. */
+		quote = (quote - EACH(1u)) & ~quote;
+		slash = (slash - EACH(1u)) & ~slash;
+		low = (w - EACH(0x20u)) & ~w;
+		if ((quote | slash | low) & EACH(0x80u))
+			break;
+	}
+	while (p < end && *p != '"' && *p != '\\' &&
+	    (unsigned char)*p >= 0x20)
+		p++;
+	return p;
+}
+
 /* p is behind the opening quote; returns behind the closing one. */
 static char *
 scan_string(char *p, char *end, struct v1_value *v)
@@ -63,9 +92,7 @@ scan_string(char *p, char *end, struct v1_value *v)
 	v->escaped = false;
 	v->p = p;
 	for (;;) {
-		while (p < end && *p != '"' && *p != '\\' &&
-		    (unsigned char)*p >= 0x20)
-			p++;
+		p = skip_plain(p, end);
 		if (p == end || (unsigned char)*p < 0x20)
 			return NULL;
 		if (*p == '"') {

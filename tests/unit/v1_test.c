@@ -292,9 +292,43 @@ values(void)
 	}
 }
 
+/* One odd byte at every place of strings around the size of a word. */
+static void
+places(void)
+{
+	static const struct { char c; bool ok; } odd[] = {
+		{ 0x1f, false }, { 0x20, true }, { 0x21, true },
+		{ 0x23, true }, { 0x5b, true }, { 0x5d, true },
+		{ 0x7f, true }, { (char)0x80, true }, { (char)0xa2, true },
+		{ (char)0xdc, true }, { (char)0xff, true }, { 0, false },
+		{ '"', false }, { '\\', false },
+	};
+	struct v1_message	 msg;
+	const char		*why;
+	char			 text[128];
+	size_t			 i, len, at, n;
+
+	for (i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+		for (len = 1; len < 26; len++)
+			for (at = 0; at < len; at++) {
+				n = (size_t)snprintf(text, sizeof(text),
+				    "{\"type\":\"ok\",\"id\":\"%.*s\"}",
+				    (int)len, "zzzzzzzzzzzzzzzzzzzzzzzzzz");
+				text[n - 2 - len + at] = odd[i].c;
+				if ((v1_parse(text, n, &msg, &why) == 0) !=
+				    odd[i].ok || (odd[i].ok &&
+				    msg.id.len != len)) {
+					check(false, "place", text);
+					return;
+				}
+			}
+	check(true, "places", "");
+}
+
 int
 main(void)
 {
+	places();
 	names();
 	modes();
 	times();
