@@ -148,10 +148,14 @@ def test_reload_and_log(t, sup):
     run(t, sup, "reload")
     run(t, sup, "log", "verbose")
     mark = sup.log.mark()
-    run(t, sup, "exec", "-u", "bob", "true")
+    run(t, sup, "exec", "-u", "verbose-1", "true")
+    t.match("executor of verbose-1", sup.log.wait(" debug ", mark),
+            "log verbose: more is said")
     run(t, sup, "log", "brief")
-    t.ok(sup.ready(), "it serves on")
-    t.note(f"{sup.log.mark() - mark} lines of log while verbose")
+    mark = sup.log.mark()
+    run(t, sup, "exec", "-u", "verbose-2", "true")
+    t.ok(not any(" debug " in line for line in sup.log.since(mark)),
+         "log brief: no more")
 
 
 # --- exec ---
@@ -335,6 +339,9 @@ def test_runner_exec(t, sup):
     t.match("^xbot-admin: EOFFLINE: ", err, "a bound session stays bound")
     out, err = run(t, sup, "route", "-u", "carol", "-S", "chat 1/ü", code=1)
     t.match("^xbot-admin: EOFFLINE: ", err, "and so says route")
+    run(t, sup, "runner", "use", "-u", "carol", "-S", "chat 1/ü", "")
+    run(t, sup, "exec", "-u", "carol", "-S", "chat 1/ü", "true")
+    t.ok(True, "until it is taken back with an empty name")
 
 
 # --- cp ---
