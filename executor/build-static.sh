@@ -14,9 +14,6 @@ out=$1 version=$2 root=$3 private=$4 generated=$(dirname "$5")
 shift 5
 mkdir -p "$private"
 ln -sfn /usr/include/msgpack "$private/msgpack"
-for header in msgpack.h; do
-	ln -sfn "/usr/include/$header" "$private/$header"
-done
 msgpack=$(gcc -print-file-name=libmsgpackc.a)
 musl-gcc -std=gnu11 -O2 -g0 -static -D_GNU_SOURCE \
 	"-DXBOT_VERSION=\"$version\"" \

@@ -139,6 +139,7 @@ void	 link_breach(const char *reason) __attribute__((noreturn));
 void	 on_job_start(const struct exec_job_start *, uint64_t print);
 void	 job_start_pending(void);	/* after each batch of frames */
 void	 job_reap(void);		/* SIGCHLD */
+void	 job_leave(void);		/* end those we may not signal */
 void	 job_timers(uint64_t now);
 uint64_t job_next_timer(void);		/* UINT64_MAX: none */
 
@@ -223,8 +224,10 @@ void	 tree_signal(const struct tree *, int sig, pid_t but_not_pgrp);
 /* STOP, re-read until stable, KILL.  How many are left (0: all gone). */
 size_t	 tree_kill(struct tree *, const struct tree_of *);
 void	 tree_clear(struct tree *);
+/* Those that run as somebody else are killed by him: the pid of a sudo. */
+pid_t	 tree_kill_as(const struct tree *, const char *user);
 bool	 tree_children(void);		/* have we any child? */
-void	 tree_kill_all(void);		/* blocks up to 5 s */
+void	 tree_kill_all(void);		/* blocks up to 3 s */
 
 /* ---- path.c */
 struct path {

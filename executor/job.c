@@ -29,6 +29,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "executor/executor.h"
@@ -37,6 +38,7 @@
 #define GRACE_US	200000	/* between TERM and KILL */
 #define POLL_US		3000	/* look again whether a tree is gone */
 #define GIVE_UP_US	5000000	/* members that cannot be killed */
+#define AS_USER_US	300000	/* between two calls of sudo */
 
 enum phase { PENDING, RUNNING, TERMINATING, KILLING, GONE };
 
@@ -49,7 +51,8 @@ struct job {
 	pid_t			 pid;	/* also its session, its group */
 	bool			 reaped, cancelled;
 	struct spawn		 spawn;
-	char			*what;	/* for messages: the program or dir */
+	char			*as_user;	/* through sudo; NULL: as us */
+	uint64_t		 asked;	/* when he was to kill them */
 	uint32_t		 timeout_ms;
 	uint64_t		 started, timer, give_up;
 	struct tree		 tree;	/* members seen while killing */
@@ -224,6 +227,9 @@ on_job_start(const struct exec_job_start *m, uint64_t print)
 		op_fail(&j->op, error, what);
 		return;
 	}
+	if (m->run_as_user.len > 0 && (j->as_user =
+	    strndup(m->run_as_user.p, m->run_as_user.len)) == NULL)
+		die("out of memory");
 	if ((j->spawn.argv = spawn_args(m, pwd, &j->spawn.envp)) == NULL)
 		op_fail(&j->op, errno, "job");
 }
@@ -334,6 +340,7 @@ job_clear(struct op *op)
 	if (j->spawn.dirfd != -1)
 		close(j->spawn.dirfd);
 	free(j->spawn.argv);
+	free(j->as_user);
 }
 
 static void
@@ -444,6 +451,38 @@ job_terminate(struct job *j, uint64_t now)
 }
 
 static void
+job_kill_as(struct job *j, uint64_t now)
+{
+	if (j->as_user == NULL || now - j->asked < AS_USER_US)
+		return;
+	j->asked = now;
+	tree_kill_as(&j->tree, j->as_user);
+}
+
+/* We are about to end, and cannot take these along ourselves. */
+void
+job_leave(void)
+{
+	const struct timespec	 nap = { 0, 2000000 };
+	struct job		*j;
+	struct tree_of		 of;
+	pid_t			 pid;
+	int			 i;
+
+	for (j = jobs; j != NULL; j = j->next) {
+		if (j->as_user == NULL || j->reaped)
+			continue;
+		of = job_tree(j);
+		tree_collect(&j->tree, &of);
+		pid = tree_kill_as(&j->tree, j->as_user);
+		/* Or it would be killed with the others before it did it. */
+		for (i = 0; i < 250 && pid > 0 &&
+		    waitpid(pid, NULL, WNOHANG) == 0; i++)
+			nanosleep(&nap, NULL);
+	}
+}
+
+static void
 job_tick(struct job *j, uint64_t now)
 {
 	struct tree_of of = job_tree(j);
@@ -472,8 +511,10 @@ job_tick(struct job *j, uint64_t now)
 		break;
 	case KILLING:
 		j->timer = now + POLL_US;
-		if (tree_kill(&j->tree, &of) > 0 && now < j->give_up)
+		if (tree_kill(&j->tree, &of) > 0 && now < j->give_up) {
+			job_kill_as(j, now);
 			return;
+		}
 		if (j->tree.n > 0)
 			warn_log("job %02x%02x%02x%02x: %zu processes cannot "
 			    "be killed", j->op.id.b[0], j->op.id.b[1],

@@ -72,6 +72,7 @@ die(const char *reason)
 	if (reason != NULL)
 		warn_log("%s%s%s", reason, error != 0 ? ": " : "",
 		    error != 0 ? strerror(error) : "");
+	job_leave();
 	op_clear_all();
 	tree_kill_all();
 	if (reason != NULL)
@@ -83,6 +84,7 @@ die(const char *reason)
 static void __attribute__((noreturn))
 leave(const char *reason, unsigned int wait_ms)
 {
+	job_leave();
 	op_clear_all();
 	tree_kill_all();
 	link_bye(reason, wait_ms, true);
