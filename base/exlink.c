@@ -1,0 +1,234 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * Counting, keeping, sending again.  Runs in: xbot-runner, remote.
+ * Input is hostile.
+ */
+
+#include <errno.h>
+
+#include "base/exlink.h"
+#include "proto/exec_msg.h"
+#include "proto/frame.h"
+
+static size_t	frame_at(const struct exlink *, size_t);
+static bool	kept_drop(struct exlink *, uint64_t);
+
+void
+exlink_init(struct exlink *l, const struct id16 *id)
+{
+	struct id16	 keep = *id;	/* may be l's own */
+
+	exlink_clear(l);
+	l->id = keep;
+}
+
+void
+exlink_clear(struct exlink *l)
+{
+	buf_clear(&l->kept);
+	*l = (struct exlink){ 0 };
+}
+
+bool
+id16_is_zero(const struct id16 *id)
+{
+	static const struct id16	 zero;
+
+	return memcmp(id, &zero, sizeof(zero)) == 0;
+}
+
+bool
+exlink_counts(uint16_t type)
+{
+	static const uint16_t	 bare[] = { EXEC_HELLO, EXEC_UNSUPPORTED,
+		EXEC_BYE, EXEC_PING, EXEC_PONG, EXEC_ACK, EXEC_RESUME };
+	size_t			 i;
+
+	for (i = 0; i < sizeof(bare) / sizeof(bare[0]); i++)
+		if (bare[i] == type)
+			return false;
+	return true;
+}
+
+bool
+exlink_send(struct exlink *l, uint16_t type, const void *body)
+{
+	if (l->kept.len > EXLINK_HARD) {
+		errno = ENOBUFS;
+		return false;
+	}
+	if (msg_encode(&exec_schema, &l->kept, type, 0, body) == -1)
+		return false;
+	l->sent++;
+	return true;
+}
+
+bool
+exlink_is_full(const struct exlink *l)
+{
+	return l->kept.len > EXLINK_SOFT;
+}
+
+/* Bytes of the kept frame that begins at off; we made it, so it is whole. */
+static size_t
+frame_at(const struct exlink *l, size_t off)
+{
+	const uint8_t	*p = buf_data(&l->kept) + off;
+
+	return 4 + ((size_t)p[0] << 24 | (size_t)p[1] << 16 |
+	    (size_t)p[2] << 8 | p[3]);
+}
+
+struct slice
+exlink_pending(const struct exlink *l)
+{
+	size_t	 n, end = l->written;
+
+	if (!l->up || end == l->kept.len)
+		return (struct slice){ 0 };
+	do {
+		n = frame_at(l, end);
+		if (end > l->written && end - l->written + n > EXLINK_BATCH)
+			break;
+		end += n;
+	} while (end < l->kept.len);
+	return (struct slice){ buf_data(&l->kept) + l->written,
+	    end - l->written };
+}
+
+void
+exlink_wrote(struct exlink *l, size_t n)
+{
+	l->written += n;
+}
+
+void
+exlink_down(struct exlink *l)
+{
+	l->up = false;
+	l->written = 0;
+}
+
+/* The peer has taken that many; forget those frames. */
+static bool
+kept_drop(struct exlink *l, uint64_t taken)
+{
+	size_t	 n = 0;
+
+	if (taken < l->acked || taken > l->sent)
+		return false;
+	for (; l->acked < taken; l->acked++)
+		n += frame_at(l, n);
+	buf_drain(&l->kept, n);
+	l->written = n < l->written ? l->written - n : 0;
+	return true;
+}
+
+bool
+exlink_resume(struct exlink *l, uint64_t taken)
+{
+	l->written = 0;
+	if (!kept_drop(l, taken))
+		return false;
+	l->up = true;
+	return true;
+}
+
+bool
+exlink_ack(struct exlink *l, uint64_t taken)
+{
+	uint64_t	 before = l->acked;
+	size_t		 n = 0;
+
+	if (!l->up || taken < before || taken > l->sent)
+		return false;
+	/* What was not yet written here cannot have been taken here. */
+	for (; before < taken; before++)
+		n += frame_at(l, n);
+	if (n > l->written)
+		return false;
+	l->confirmed = true;
+	return kept_drop(l, taken);
+}
+
+int
+exlink_cut(struct slice *message, const uint8_t **frame, size_t *len)
+{
+	const uint8_t	*p = message->p;
+	size_t		 n;
+
+	if (message->len == 0)
+		return 0;
+	if (message->len < 4)
+		return -1;
+	n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+	if (n == 0 || n > FRAME_MAX || n > message->len - 4)
+		return -1;
+	*frame = p + 4;
+	*len = n;
+	message->p = p + 4 + n;
+	message->len -= 4 + n;
+	return 1;
+}
+
+int
+exlink_take(struct exlink *l, struct msg_reader *r, uint32_t from,
+    const uint8_t *frame, size_t len, struct msg *m, const char **why)
+{
+	int	 known = 1;
+
+	if (msg_decode(r, &exec_schema, from, frame, len, m, why) == -1) {
+		if (*why != NULL)
+			return -1;
+		*why = "a frame without a type";
+		if (m->type == 0)
+			return -1;
+		known = 0;
+	}
+	if (!exlink_counts(m->type))
+		return known;
+	if (!l->up) {
+		*why = "a frame before the link was resumed";
+		return -1;
+	}
+	l->taken++;
+	l->unsaid += len;
+	l->confirmed = true;
+	return known;
+}
+
+bool
+exlink_ack_due(const struct exlink *l)
+{
+	return l->up && (l->taken - l->said >= EXLINK_ACK_FRAMES ||
+	    l->unsaid >= EXLINK_ACK_BYTES);
+}
+
+bool
+exlink_ack_owed(const struct exlink *l)
+{
+	return l->up && l->taken != l->said;
+}
+
+uint64_t
+exlink_say(struct exlink *l)
+{
+	l->said = l->taken;
+	l->unsaid = 0;
+	return l->taken;
+}
