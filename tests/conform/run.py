@@ -19,6 +19,7 @@ import big
 import execs
 import files
 import hostile
+import setups
 import users
 import wire
 from xbot import Client, Supervisor, Tap, sanitized, tests_of, verdict
@@ -112,6 +113,8 @@ def main():
         for test in chosen(users) + chosen(wire) + chosen(hostile):
             t.run(test, sup)
         verdict(t, sup)
+    for test in chosen(setups):
+        t.run(test, build)
     if chosen(big) and not sanitized(build):
         # of their own: the memory at most is counted from the start
         for test in chosen(big):

@@ -386,8 +386,8 @@ class Supervisor:
         self.work = os.path.join(self.dir, "work")
         self.conf = os.path.join(self.dir, "xbot.conf")
         self.slots = Slots() if ROOT else None
-        self.modes = modes or ("sandbox mode none\nsandbox remote\n"
-                               "sandbox host yes\n")
+        self.modes = ("sandbox mode none\nsandbox remote\n"
+                      "sandbox host yes\n") if modes is None else modes
         self.extra, self.none = config, none
         self.env, self.args = dict(env or {}), list(args)
         self.limits = limits
