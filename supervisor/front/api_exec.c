@@ -66,17 +66,9 @@ static bool
 how_to_answer(struct req *r, struct exec *x)
 {
 	struct http_req	*h = req_http(r);
-	char		 encoding[16] = "";
 
-	if (h == NULL || req_param(r, "encoding", encoding,
-	    sizeof(encoding)) == JSON_WRONG)
+	if (h == NULL || !req_base64(r, &x->base64))
 		return false;
-	x->base64 = strcmp(encoding, "base64") == 0;
-	if (!x->base64 && encoding[0] != '\0' &&
-	    strcmp(encoding, "text") != 0 && strcmp(encoding, "utf-8") != 0) {
-		req_error(r, XERR_EINVAL, "encoding: unknown");
-		return false;
-	}
 	x->ndjson = http_req_header_has(h, "Accept", "application/x-ndjson");
 	return true;
 }
@@ -209,33 +201,36 @@ on_data(struct exec *x, struct req *r, const struct exec_job_data *d)
 	exec_output(x, r, i, d->bytes);
 }
 
+int
+exec_code(uint8_t how, int32_t code)
+{
+	switch ((enum job_how)how) {
+	case JOB_EXITED:
+		return code;
+	case JOB_SIGNALLED:
+	case JOB_LIMIT:
+		return code > 0 && code < 128 ? 128 + code : -1;
+	case JOB_KILLED:
+		return 128 + 9;
+	case JOB_TIMED_OUT:
+	case JOB_LOST:
+		break;
+	}
+	return -1;
+}
+
 static void
 on_job_exit(struct exec *x, struct req *r, const struct exec_job_exit *e)
 {
-	int code = e->code;
-
 	session_drop(x->session);
 	x->session = NULL;
-	switch ((enum job_how)e->how) {
-	case JOB_EXITED:
-		x->exit_code = code;
-		break;
-	case JOB_SIGNALLED:
-	case JOB_LIMIT:
-		x->exit_code = code > 0 && code < 128 ? 128 + code : -1;
-		break;
-	case JOB_KILLED:
-		x->exit_code = 128 + 9;
-		break;
-	case JOB_TIMED_OUT:
-		x->exit_code = -1;
-		x->timed_out = true;
-		break;
-	case JOB_LOST:
+	if (e->how == JOB_LOST) {
 		exec_fail(x, r, XERR_EIO, "lost: nobody knows how the "
 		    "command ended");
 		return;
 	}
+	x->exit_code = exec_code(e->how, e->code);
+	x->timed_out = e->how == JOB_TIMED_OUT;
 	x->duration_ms = e->duration_us / 1000;
 	exec_answer(x, r);
 }

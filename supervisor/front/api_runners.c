@@ -23,7 +23,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/token.h"
 #include "supervisor/front/connect.h"
@@ -107,18 +106,6 @@ is_web(const char *user)
 	return strncmp(user, "web-", 4) == 0;
 }
 
-/* Milliseconds as RFC 3339 in UTC. */
-static void
-created_text(uint64_t ms, char *dst, size_t len)
-{
-	time_t		 t = (time_t)(ms / 1000);
-	struct tm	 tm;
-
-	if (gmtime_r(&t, &tm) == NULL ||
-	    strftime(dst, len, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		dst[0] = '\0';
-}
-
 static void
 list_docker(struct jsonw *w, const char *active)
 {
@@ -142,9 +129,9 @@ list_docker(struct jsonw *w, const char *active)
 static void
 list_runner(struct jsonw *w, const struct route_runner *n, const char *active)
 {
-	char created[32];
+	char created[WHEN_LEN];
 
-	created_text(n->created, created, sizeof(created));
+	when_text(n->created, created);
 	jsonw_object(w, NULL);
 	jsonw_text(w, "name", n->name);
 	jsonw_text(w, "mode", n->mode);

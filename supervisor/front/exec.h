@@ -66,6 +66,13 @@ void	 exec_answer(struct exec *, struct req *);
 void	 exec_fail(struct exec *, struct req *, enum xerr, const char *);
 /* The client took some of it. */
 void	 exec_writable(struct exec *, struct req *);
+/* Adds to what is kept and forgets all but the last bytes of it. */
+bool	 exec_keep_last(struct exec_stream *, struct slice, size_t most);
+/* The next piece of what is kept, as the inside of a JSON string. */
+void	 exec_piece(struct exec_stream *, bool base64, struct buf *);
+void	 exec_stream_clear(struct exec_stream *);
+/* What an end means as an exit code: 128+N for signal N, -1 for none. */
+int	 exec_code(uint8_t how, int32_t code);
 /* Gives back what is kept. */
 void	 exec_discard(struct exec *);
 /* api_exec.c: more credit for stream i. */

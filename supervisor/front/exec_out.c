@@ -43,8 +43,6 @@ static void	 keep(struct exec *, struct exec_stream *, struct slice);
 static bool	 line_start(struct exec *, struct req *);
 static void	 line_output(struct exec *, struct req *, int, struct slice);
 static void	 members_end(struct exec *, struct jsonw *);
-static void	 piece_text(struct exec *, struct exec_stream *,
-		    struct buf *);
 static void	 answer_tail(struct exec *, struct buf *);
 static void	 answer_pump(struct exec *, struct req *);
 static void	 lines_end(struct exec *, struct req *, struct buf *);
@@ -77,15 +75,32 @@ keep(struct exec *x, struct exec_stream *s, struct slice d)
 	kept_total += n;
 }
 
+bool
+exec_keep_last(struct exec_stream *s, struct slice d, size_t most)
+{
+	size_t over;
+
+	if (d.len > KEPT_MAX - kept_total ||
+	    buf_add(&s->kept, d.p, d.len) == -1)
+		return false;
+	over = s->kept.len > most ? s->kept.len - most : 0;
+	buf_drain(&s->kept, over);
+	kept_total += d.len - over;
+	return true;
+}
+
+void
+exec_stream_clear(struct exec_stream *s)
+{
+	kept_total -= s->kept.len;
+	buf_clear(&s->kept);
+}
+
 void
 exec_discard(struct exec *x)
 {
-	int i;
-
-	for (i = 0; i < 2; i++) {
-		kept_total -= x->out[i].kept.len;
-		buf_clear(&x->out[i].kept);
-	}
+	exec_stream_clear(&x->out[0]);
+	exec_stream_clear(&x->out[1]);
 }
 
 void
@@ -295,8 +310,8 @@ answer_short(struct exec *x, struct req *r)
  * The next piece of a stream into b, as the inside of a JSON string; at the
  * stream's end what was held back.
  */
-static void
-piece_text(struct exec *x, struct exec_stream *s, struct buf *b)
+void
+exec_piece(struct exec_stream *s, bool base64, struct buf *b)
 {
 	struct buf	 text = { 0 }, quoted = { 0 };
 	struct jsonw	 w;
@@ -304,7 +319,7 @@ piece_text(struct exec *x, struct exec_stream *s, struct buf *b)
 	bool		 last = n == s->kept.len;
 	char		*dst;
 
-	if (x->base64) {
+	if (base64) {
 		/* PIECE is a multiple of 3: the pieces join. */
 		if ((dst = buf_reserve(b, BASE64_LEN(n))) != NULL)
 			b->len += base64_encode(dst, buf_data(&s->kept), n);
@@ -360,7 +375,7 @@ answer_pump(struct exec *x, struct req *r)
 			answer_tail(x, &b);
 			x->phase = PHASE_END;
 		} else {
-			piece_text(x, &x->out[i], &b);
+			exec_piece(&x->out[i], x->base64, &b);
 			if (x->out[i].kept.len == 0 &&
 			    ++x->phase == PHASE_STDERR)
 				(void)buf_add(&b, "\",\"stderr\":\"", 12);

@@ -111,7 +111,8 @@ struct api_route {
 
 /* One a file; api.c lists them. */
 extern const struct api_route exec_routes[], file_routes[], misc_routes[],
-    admin_routes[], runner_routes[], token_routes[], runner_ws_routes[];
+    admin_routes[], runner_routes[], token_routes[], runner_ws_routes[],
+    task_routes[];
 
 /* --- requests --- */
 
@@ -161,6 +162,8 @@ void	 req_abort(struct req *, const char *why);
 enum json_got	 req_param(struct req *, const char *, char *, size_t);
 /* 0 and 1, false and true; EINVAL has been answered when false. */
 bool	 req_flag(struct req *, const char *, bool *);
+/* ?encoding=base64; EINVAL has been answered when false. */
+bool	 req_base64(struct req *, bool *);
 /* The session of this request: X-Xbot-Session or ?session=, "" if none.
  * EINVAL has been answered when false. */
 #define SESSION_MAX	256
@@ -175,6 +178,9 @@ enum json_got	 req_member(struct req *, const char *, char *, size_t);
 bool	 audit_begin(struct jsonw *, struct buf *, struct req *,
 	    const char *what);
 void	 audit_end(struct jsonw *, struct buf *);
+/* "2026-01-31T12:00:00Z" */
+#define WHEN_LEN	32
+void	 when_text(uint64_t ms, char dst[WHEN_LEN]);
 /* For management requests: what and a name. */
 void	 audit(struct req *, const char *what, const char *name);
 
@@ -208,6 +214,14 @@ bool	 limit_rate(struct req *);
 /* Takes one exec slot until the request closes; answers EBUSY when false. */
 bool	 limit_exec(struct req *);
 void	 limit_release(struct req *);	/* api.c */
+/* Takes one of the user's streams until it is given back by name; a request
+ * that starts a task counts as one of them meanwhile.  EBUSY when false. */
+bool	 limit_pty(struct req *);
+void	 limit_pty_release(const char *user);
+bool	 limit_task(struct req *);
+void	 limit_task_release(const char *user);
+/* How many of the user's requests are starting a task. */
+unsigned int limit_task_starting(const char *user);
 
 /* --- inside --- */
 

@@ -34,6 +34,8 @@ struct usage {
 	struct usage	*next;
 	char		 user[ID_USER_MAX + 1];
 	unsigned int	 execs;
+	unsigned int	 ptys;
+	unsigned int	 starting;	/* tasks */
 	double		 tokens;	/* of the rate; 1 a request */
 	uint64_t	 at_ms;		/* when tokens was right */
 };
@@ -55,7 +57,8 @@ usage_sweep(uint64_t now)
 	swept_ms = now;
 	for (i = 0; i < BUCKETS; i++)
 		for (at = &buckets[i]; (u = *at) != NULL; ) {
-			if (u->execs > 0 || now - u->at_ms < 2000) {
+			if (u->execs + u->ptys + u->starting > 0 ||
+			    now - u->at_ms < 2000) {
 				at = &u->next;
 				continue;
 			}
@@ -149,4 +152,61 @@ limit_release(struct req *r)
 	r->slot = false;
 	if ((u = usage_get(r->user, false)) != NULL && u->execs > 0)
 		u->execs--;
+}
+
+bool
+limit_pty(struct req *r)
+{
+	struct usage *u;
+
+	if ((u = usage_get(r->user, true)) == NULL || (!front.control &&
+	    front.conf.user_pty != 0 && u->ptys >= front.conf.user_pty)) {
+		req_error(r, XERR_EBUSY, "more than %u streams at once",
+		    front.conf.user_pty);
+		return false;
+	}
+	u->ptys++;
+	return true;
+}
+
+void
+limit_pty_release(const char *user)
+{
+	struct usage *u = usage_get(user, false);
+
+	if (u != NULL && u->ptys > 0)
+		u->ptys--;
+}
+
+bool
+limit_task(struct req *r)
+{
+	struct usage *u;
+
+	if ((u = usage_get(r->user, true)) == NULL || (!front.control &&
+	    front.conf.user_task != 0 &&
+	    u->starting >= front.conf.user_task)) {
+		req_error(r, XERR_EBUSY, "more than %u tasks at once",
+		    front.conf.user_task);
+		return false;
+	}
+	u->starting++;
+	return true;
+}
+
+void
+limit_task_release(const char *user)
+{
+	struct usage *u = usage_get(user, false);
+
+	if (u != NULL && u->starting > 0)
+		u->starting--;
+}
+
+unsigned int
+limit_task_starting(const char *user)
+{
+	struct usage *u = usage_get(user, false);
+
+	return u != NULL ? u->starting : 0;
 }

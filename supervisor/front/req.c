@@ -202,6 +202,21 @@ req_flag(struct req *r, const char *name, bool *flag)
 }
 
 bool
+req_base64(struct req *r, bool *base64)
+{
+	char	 v[16] = "";
+
+	if (req_param(r, "encoding", v, sizeof(v)) == JSON_WRONG)
+		return false;
+	*base64 = strcmp(v, "base64") == 0;
+	if (*base64 || v[0] == '\0' || strcmp(v, "text") == 0 ||
+	    strcmp(v, "utf-8") == 0)
+		return true;
+	req_error(r, XERR_EINVAL, "encoding: unknown");
+	return false;
+}
+
+bool
 req_session(struct req *r, char *dst, size_t size)
 {
 	struct http_req	*h = req_http(r);
@@ -232,18 +247,26 @@ req_member(struct req *r, const char *name, char *dst, size_t size)
 	return wrong(r, name);
 }
 
+void
+when_text(uint64_t ms, char dst[WHEN_LEN])
+{
+	struct tm	 tm;
+	time_t		 t = (time_t)(ms / 1000);
+
+	if (gmtime_r(&t, &tm) == NULL ||
+	    strftime(dst, WHEN_LEN, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		dst[0] = '\0';
+}
+
 bool
 audit_begin(struct jsonw *w, struct buf *b, struct req *r, const char *what)
 {
 	struct http_req	*h = req_http(r);
-	char		 when[32];
-	struct tm	 tm;
-	time_t		 now = time(NULL);
+	char		 when[WHEN_LEN];
 
 	if (!front.conf.audit)
 		return false;
-	(void)gmtime_r(&now, &tm);
-	(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	when_text((uint64_t)time(NULL) * 1000, when);
 	jsonw_init(w, b);
 	jsonw_object(w, NULL);
 	jsonw_text(w, "time", when);

@@ -38,7 +38,8 @@
 struct session {
 	struct table_node	 node;		/* first */
 	uint64_t		 serial;
-	uint64_t		 req;
+	uint64_t		 req;		/* 0: detached */
+	void			*own;
 	const struct session_ops *ops;
 	struct chan		*chan;		/* of that generation */
 	struct route_decision	 where;
@@ -76,6 +77,7 @@ static void	 on_remote_closed(struct chan *, const char *, bool);
 	{ EXEC_JOB_DONE, STATES_ALL, on_message },			\
 	{ EXEC_FILE_INFO, STATES_ALL, on_message },			\
 	{ EXEC_FILE_ENTRIES, STATES_ALL, on_message },			\
+	{ EXEC_TASK_INFO, STATES_ALL, on_message },			\
 	{ CTL_SESSION_LOST, STATES_ALL, on_lost }
 
 static const struct rule session_rules_v[] = { FROM_EXECUTOR };
@@ -176,6 +178,38 @@ session_send(struct session *s, uint16_t type, const void *body)
 	return chan_send(s->chan, type, s->serial, body);
 }
 
+bool
+session_encode(struct session *s, struct buf *b, uint16_t type,
+    const void *body)
+{
+	return msg_encode(&exec_schema, b, type, s->serial, body) == 0;
+}
+
+void
+session_send_frames(struct session *s, struct buf *b)
+{
+	chan_send_frames(s->chan, b);
+}
+
+void
+session_set_job(struct session *s, struct id16 job)
+{
+	s->job = job;
+}
+
+void
+session_detach(struct session *s, void *own)
+{
+	s->req = 0;
+	s->own = own;
+}
+
+void *
+session_own(const struct session *s)
+{
+	return s->own;
+}
+
 void
 session_started(struct session *s)
 {
@@ -210,6 +244,11 @@ session_deadline(struct session *s, unsigned int ms)
 {
 	struct timeval tv = { ms / 1000, (ms % 1000) * 1000 };
 
+	if (ms == 0) {
+		if (s->timer != NULL)
+			(void)evtimer_del(s->timer);
+		return;
+	}
 	if (s->where.backend == BACKEND_REMOTE)
 		tv.tv_sec += REMOTE_PATIENCE_S;
 	if (s->timer == NULL)
@@ -225,7 +264,7 @@ session_lose(struct session *s, enum xerr code, const char *text)
 {
 	struct req *r = req_find(s->req);
 
-	if (r != NULL)
+	if (r != NULL || s->own != NULL)
 		s->ops->on_lost(s, r, code, text);
 	session_free(s);
 }
@@ -250,7 +289,7 @@ on_message(struct chan *c, const struct msg *m)
 	if (s == NULL || s->chan != c ||
 	    memcmp(job->b, s->job.b, sizeof(job->b)) != 0)
 		return;
-	if ((r = req_find(s->req)) == NULL) {
+	if ((r = req_find(s->req)) == NULL && s->own == NULL) {
 		session_drop(s);
 		return;
 	}

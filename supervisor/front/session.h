@@ -55,12 +55,22 @@ void	 session_drop(struct session *);
 /* false: it could not be encoded, or the worker just went. */
 bool	 session_send(struct session *, uint16_t type, const void *body);
 /* on_lost(ETIMEDOUT) unless it is called again within ms; longer where the
- * worker keeps deadlines itself because it sees more than we do. */
+ * worker keeps deadlines itself because it sees more than we do.  0: none. */
 void	 session_deadline(struct session *, unsigned int ms);
+/* It outlives its request: from now on its callbacks get NULL for that, and
+ * it belongs to own, which is not NULL. */
+void	 session_detach(struct session *, void *own);
+void	*session_own(const struct session *);
+/* The same for later, into a buf: its frames, sent with all that is in it. */
+bool	 session_encode(struct session *, struct buf *, uint16_t type,
+	    const void *body);
+void	 session_send_frames(struct session *, struct buf *);
 /* job_started was seen: how a loss is reported. */
 void	 session_started(struct session *);
 /* A fresh job id; messages about other jobs are dropped. */
 struct id16 session_job(struct session *);
+/* It is another one's turn, which session_job made before. */
+void	 session_set_job(struct session *, struct id16);
 const struct route_decision *session_where(const struct session *);
 /* Now, in milliseconds, from some start. */
 uint64_t now_ms(void);
