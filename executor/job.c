@@ -502,7 +502,7 @@ job_tick(struct job *j, uint64_t now)
 	case TERMINATING:
 		tree_collect(&j->tree, &of);
 		j->timer = now + POLL_US;
-		if (j->tree.n > 0) {
+		if (j->tree.n > 0 || !j->reaped) {
 			if (now >= j->give_up)
 				job_kill(j, JOB_TIMED_OUT);
 			return;
@@ -511,7 +511,11 @@ job_tick(struct job *j, uint64_t now)
 		break;
 	case KILLING:
 		j->timer = now + POLL_US;
-		if (tree_kill(&j->tree, &of) > 0 && now < j->give_up) {
+		tree_kill(&j->tree, &of);
+		/* Where /proc is not mounted, at least its group. */
+		if (j->pid > 1 && !j->reaped)
+			kill(-j->pid, SIGKILL);
+		if ((j->tree.n > 0 || !j->reaped) && now < j->give_up) {
 			job_kill_as(j, now);
 			return;
 		}

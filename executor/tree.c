@@ -213,15 +213,70 @@ children_add(struct tree *t, pid_t pid, const struct tree_of *of)
 	closedir(dir);
 }
 
+/* A kernel may be built without the lists of children. */
+static bool
+have_lists(void)
+{
+	static int	have = -1;
+	char		path[64];
+
+	if (have == -1) {
+		snprintf(path, sizeof(path), "/proc/self/task/%d/children",
+		    (int)getpid());
+		have = access(path, F_OK) == 0;
+	}
+	return have == 1;
+}
+
+/* Then all of /proc is looked at, once. */
+static void
+tree_scan(struct tree *all)
+{
+	struct proc_id	 p;
+	struct dirent	*d;
+	DIR		*dir;
+
+	if ((dir = opendir("/proc")) == NULL)
+		return;
+	while ((d = readdir(dir)) != NULL)
+		if (isdigit((unsigned char)d->d_name[0]) &&
+		    proc_identify(atoi(d->d_name), &p))
+			tree_add(all, &p);
+	closedir(dir);
+}
+
+static void
+tree_select(struct tree *t, const struct tree *all, pid_t parent,
+    const struct tree_of *of)
+{
+	size_t i;
+
+	for (i = 0; i < all->n; i++)
+		if (all->v[i].ppid == parent && (of == NULL ||
+		    (!is_other(of, all->v[i].pid) &&
+		    is_root(of, &all->v[i]))))
+			tree_add(t, &all->v[i]);
+}
+
 void
 tree_collect(struct tree *t, const struct tree_of *of)
 {
-	struct tree	 now = { NULL, 0, 0 };
+	struct tree	 now = { NULL, 0, 0 }, all = { NULL, 0, 0 };
+	bool		 lists = have_lists();
 	size_t		 i;
 
-	children_add(&now, getpid(), of);
+	if (lists)
+		children_add(&now, getpid(), of);
+	else {
+		tree_scan(&all);
+		tree_select(&now, &all, getpid(), of);
+	}
 	for (i = 0; i < now.n; i++)
-		children_add(&now, now.v[i].pid, NULL);
+		if (lists)
+			children_add(&now, now.v[i].pid, NULL);
+		else
+			tree_select(&now, &all, now.v[i].pid, NULL);
+	tree_clear(&all);
 	tree_clear(t);
 	*t = now;
 }

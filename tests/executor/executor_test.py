@@ -657,7 +657,9 @@ def double_forked_daemons_are_found():
 
 @test
 def fork_bomb_is_ended():
-    bomb = ('import os, time\nend = time.time() + 20\n'
+    # at most 300 at a time, should it not be ended
+    bomb = ('import os, resource, time\nend = time.time() + 20\n'
+            'resource.setrlimit(resource.RLIMIT_NPROC, (300, 300))\nos.setuid(64126)\n'
             'n = 0\nwhile time.time() < end:\n'
             ' try:\n  if os.fork() == 0: n += 1\n  if n > 5: time.sleep(20)\n'
             ' except OSError: time.sleep(0.01)\n'
