@@ -751,7 +751,7 @@ def sigterm_ends_everything():
 @test
 def a_killed_executor_takes_its_jobs_along():
     with Box() as e:
-        job = e.start('sleep 1000')
+        job = e.start('exec sleep 1000')
         pid = e.expect('job_started').pid
         os.kill(e.pid, signal.SIGKILL)
         e.proc.wait(5)
