@@ -34,6 +34,8 @@
 
 static int	bevio_rest(struct bufferevent *, struct iovec *, int);
 
+void (*bevio_tls_bye)(struct bufferevent *);
+
 size_t
 bevio_pending(struct bufferevent *bev)
 {
@@ -57,6 +59,13 @@ bevio_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+void
+bevio_bye(struct bufferevent *bev)
+{
+	if (bevio_tls_bye != NULL)
+		bevio_tls_bye(bev);
 }
 
 int

@@ -44,7 +44,9 @@ void	 bevio_drained(struct bufferevent *, int raw);
 /*
  * After each turn: stop reading when the input holds high bytes that nobody
  * took, and start again.  (libevent 2.1 itself calls the read callback over
- * and over while its own watermark is reached.)
+ * and over while its own watermark is reached.)  Over TLS there
+ * must be no read watermark at all: what it leaves of a record in OpenSSL's
+ * buffer wakes nobody.
  */
 void	 bevio_read_ahead(struct bufferevent *, size_t high);
 /* Unsent bytes. */
@@ -54,6 +56,14 @@ size_t	 bevio_pending(struct bufferevent *);
  * shows only there, since a socket is writable again when a third is free.
  */
 size_t	 bevio_untaken(struct bufferevent *);
+
+/*
+ * TLS alone: tells the peer that this is our end (close_notify) and not an
+ * attacker's.  Nothing may be pending.  Who sets up TLS sets the hook; plain
+ * bufferevents are fine.
+ */
+void	 bevio_bye(struct bufferevent *);
+extern void (*bevio_tls_bye)(struct bufferevent *);
 
 /* Milliseconds of the coarse monotonic clock: a few ns to ask. */
 uint64_t bevio_now(void);

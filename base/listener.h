@@ -26,7 +26,8 @@ enum listener_flags {
 	LISTENER_API = 1,	/* /v1/, /readyz; /metrics with a token */
 	LISTENER_WS = 2,	/* /ws/ for runners */
 	LISTENER_METRICS = 4,	/* /metrics without a token */
-	LISTENER_UNIX = 8	/* the control socket: administrators */
+	LISTENER_UNIX = 8,	/* the control socket: administrators */
+	LISTENER_TLS = 16	/* its tls_pairs come besides */
 };
 
 #endif

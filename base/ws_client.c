@@ -172,7 +172,6 @@ static void
 wsc_watch(struct wsc *w)
 {
 	bufferevent_setcb(w->bev, on_answer, NULL, on_state, w);
-	bufferevent_setwatermark(w->bev, EV_READ, 0, ANSWER_MAX + 4);
 	bufferevent_enable(w->bev, EV_READ | EV_WRITE);
 }
 

@@ -88,7 +88,9 @@ ws_new(struct event_base *base, struct bufferevent *bev, int flags,
 	ws->last_rx = bevio_now();
 	ws->timer_at = UINT64_MAX;
 	bufferevent_setcb(bev, on_read, on_write, on_event, ws);
-	bufferevent_setwatermark(bev, EV_READ, 0, WS_READ_HIGH);
+	/* See bevio_read_ahead(): TLS must not have one. */
+	bufferevent_setwatermark(bev, EV_READ, 0, flags & WS_RAW ?
+	    WS_READ_HIGH : 0);
 	bufferevent_setwatermark(bev, EV_WRITE, ws->low, 0);
 	if (flags & WS_RAW)
 		bufferevent_disable(bev, EV_WRITE);
@@ -389,6 +391,7 @@ step_linger(struct ws *ws)
 	if (ws->eof)
 		ws->state = WSS_DEAD;
 	else if (!ws->shut && bevio_pending(ws->bev) == 0) {
+		bevio_bye(ws->bev);
 		/* Servers close first, clients wait for that. */
 		if (ws->peer_closed && !(ws->flags & WS_CLIENT)) {
 			ws->state = WSS_DEAD;

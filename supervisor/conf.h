@@ -112,13 +112,23 @@ struct conf_secret {
 #define CONF_LISTEN_API		0x01	/* /v1/, /readyz, /metrics w. token */
 #define CONF_LISTEN_WS		0x02	/* /ws/ (runners); /healthz always */
 #define CONF_LISTEN_METRICS	0x04	/* /metrics without a token */
-#define CONF_LISTEN_TLS		0x08	/* cert and key are set */
+#define CONF_LISTEN_TLS		0x08	/* has pairs */
 /*
  * A wildcard and a specific address share a port (SANDBOX_WS_PORT's 0.0.0.0
  * and the API's 127.0.0.1): bind both with SO_REUSEPORT; the kernel then
  * hands each connection to the more specific socket.
  */
 #define CONF_LISTEN_SHARED	0x10
+
+#define CONF_PAIRS_MAX		16	/* of a listener */
+
+/* A certificate chain and its private key: names of PEM files. */
+struct conf_pair {
+	TAILQ_ENTRY(conf_pair)	 entry;
+	char			*cert;
+	char			*key;
+};
+TAILQ_HEAD(conf_pairs, conf_pair);
 
 struct conf_listen {
 	TAILQ_ENTRY(conf_listen) entry;
@@ -127,8 +137,7 @@ struct conf_listen {
 	struct sockaddr_storage	 ss;
 	socklen_t		 sslen;
 	unsigned int		 flags;
-	char			*cert;
-	char			*key;
+	struct conf_pairs	 pairs;		/* the first is the default */
 	struct conf_from	 from;
 };
 TAILQ_HEAD(conf_listens, conf_listen);

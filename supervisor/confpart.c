@@ -222,9 +222,10 @@ conf_listen_new(struct conf_ctx *ctx, const char *host, const char *port,
 		    "bad address \"%s\" (numeric only)", host);
 		return (NULL);
 	}
-	if (getnameinfo(res->ai_addr, res->ai_addrlen, name, sizeof(name),
-	    NULL, 0, NI_NUMERICHOST) != 0 ||
-	    (l = conf_alloc(sizeof(*l))) == NULL ||
+	if ((l = conf_alloc(sizeof(*l))) != NULL)
+		TAILQ_INIT(&l->pairs);
+	if (l == NULL || getnameinfo(res->ai_addr, res->ai_addrlen, name,
+	    sizeof(name), NULL, 0, NI_NUMERICHOST) != 0 ||
 	    (l->host = conf_strdup(name)) == NULL ||
 	    conf_from_set(&l->from, from->origin, from->name,
 	    from->line) == -1) {
@@ -244,11 +245,17 @@ conf_listen_new(struct conf_ctx *ctx, const char *host, const char *port,
 void
 conf_listen_free(struct conf_listen *l)
 {
+	struct conf_pair	*pair;
+
 	if (l == NULL)
 		return;
+	while ((pair = TAILQ_FIRST(&l->pairs)) != NULL) {
+		TAILQ_REMOVE(&l->pairs, pair, entry);
+		free(pair->cert);
+		free(pair->key);
+		free(pair);
+	}
 	free(l->host);
-	free(l->cert);
-	free(l->key);
 	free(l->from.name);
 	free(l);
 }

@@ -42,6 +42,7 @@ struct listener {
 	TAILQ_ENTRY(listener)	 entry;
 	enum role		 role;
 	uint32_t		 flags;		/* enum listener_flags */
+	uint32_t		 next_flags;	/* by the newest configuration */
 	char			 name[128];	/* address, or path */
 	int			 fd;
 	bool			 wanted;	/* by the newest configuration */
@@ -58,6 +59,7 @@ static const struct {
 	{ CONF_LISTEN_API, LISTENER_API },
 	{ CONF_LISTEN_WS, LISTENER_WS },
 	{ CONF_LISTEN_METRICS, LISTENER_METRICS },
+	{ CONF_LISTEN_TLS, LISTENER_TLS },
 };
 
 static bool
@@ -70,7 +72,7 @@ listener_add(enum role role, uint32_t flags, const char *name, int fd)
 		return false;
 	}
 	l->role = role;
-	l->flags = flags;
+	l->flags = l->next_flags = flags;
 	l->fd = fd;
 	l->wanted = l->fresh = true;
 	snprintf(l->name, sizeof(l->name), "%s", name);
@@ -78,15 +80,17 @@ listener_add(enum role role, uint32_t flags, const char *name, int fd)
 	return true;
 }
 
-/* One that is open already and serves the same stays as it is. */
+/* One that is open already stays so, whatever it serves from now on. */
 static bool
 listener_keep(const char *name, uint32_t flags)
 {
 	struct listener *l;
 
 	TAILQ_FOREACH(l, &listeners, entry)
-		if (l->flags == flags && strcmp(l->name, name) == 0)
+		if (strcmp(l->name, name) == 0) {
+			l->next_flags = flags;
 			return l->wanted = true;
+		}
 	return false;
 }
 
@@ -99,11 +103,6 @@ tcp_open(const struct conf_listen *cl)
 	int		fd, on = 1;
 
 	snprintf(name, sizeof(name), "%s port %u", cl->host, cl->port);
-	if (cl->flags & CONF_LISTEN_TLS) {
-		log_errorx("listen on %s: TLS is not built into this version",
-		    name);
-		return false;
-	}
 	for (i = 0; i < sizeof(flag_map) / sizeof(flag_map[0]); i++)
 		if (cl->flags & flag_map[i].conf)
 			flags |= flag_map[i].flag;
@@ -121,8 +120,8 @@ tcp_open(const struct conf_listen *cl)
 	if (bind(fd, (const struct sockaddr *)&cl->ss, cl->sslen) == -1 ||
 	    listen(fd, BACKLOG) == -1)
 		goto fail;
-	log_info("listening on %s%s", name, flags & LISTENER_API ? "" :
-	    ", runners only");
+	log_info("listening on %s%s%s", name, flags & LISTENER_TLS ?
+	    ", TLS" : "", flags & LISTENER_API ? "" : ", runners only");
 	return listener_add(ROLE_FRONT, flags, name, fd);
 fail:
 	log_error("listen on %s", name);
@@ -229,8 +228,10 @@ listen_open(const struct conf *conf)
 	struct listener			*l, *next;
 	bool				 ok = true;
 
-	TAILQ_FOREACH(l, &listeners, entry)
+	TAILQ_FOREACH(l, &listeners, entry) {
 		l->wanted = false;
+		l->next_flags = l->flags;
+	}
 	TAILQ_FOREACH(cl, &conf->listens, entry)
 		ok = ok && tcp_open(cl);
 	if (ok && control_open(conf))
@@ -263,6 +264,10 @@ listen_commit(void)
 
 	for (l = TAILQ_FIRST(&listeners); l != NULL; l = next) {
 		next = TAILQ_NEXT(l, entry);
+		/* Front replaces one of the same name. */
+		if (l->flags != l->next_flags)
+			l->fresh = true;
+		l->flags = l->next_flags;
 		if (l->fresh && proc_chan(l->role) != NULL)
 			listener_send(l, proc_chan(l->role));
 		l->fresh = false;

@@ -38,6 +38,7 @@
 #include "base/log.h"
 #include "base/policy.h"
 #include "base/priv.h"
+#include "supervisor/certs.h"
 #include "supervisor/conf.h"
 #include "supervisor/executors.h"
 #include "supervisor/listen.h"
@@ -300,6 +301,8 @@ signals_init(void)
 static bool
 start(struct conf *conf)
 {
+	char fault[PATH_MAX + 256];
+
 	if (!conf_usable(conf))
 		return false;
 	if (!conf->is_root && conf->require) {
@@ -313,6 +316,10 @@ start(struct conf *conf)
 		log_error("state directory %s", conf->state);
 		return false;
 	}
+	if (!certs_load(conf, fault, sizeof(fault))) {
+		log_errorx("%s", fault);
+		return false;
+	}
 	if (!state_lock(conf) || !listen_open(conf))
 		return false;
 	if (!logger_audit_open(conf->audit)) {
@@ -321,6 +328,7 @@ start(struct conf *conf)
 	}
 	if (!executors_init(conf) || !proc_init(base) || !signals_init())
 		return false;
+	certs_commit();
 	listen_commit();
 	proc_configure(conf);
 	return true;
@@ -330,14 +338,16 @@ int
 main(int argc, char *argv[])
 {
 	extern char	**environ;
-	struct options	  o = { 0 };
-	struct conf_opts  co = { 0 };
-	struct conf	 *conf;
+	static struct options	 o;	/* static: until the process ends */
+	static struct conf_opts	 co;
+	struct conf		*conf;
 
 	options_parse(&o, argc, argv);
 	descriptors_clean();
-	o.file = path_whole(o.file);
-	o.envfile = path_whole(o.envfile);
+	if (!o.check) {
+		o.file = path_whole(o.file);
+		o.envfile = path_whole(o.envfile);
+	}
 	co.macros = o.macros;
 	co.nmacros = o.nmacros;
 	co.envfile = o.envfile;

@@ -96,6 +96,7 @@ static int	 block_open(enum conf_key, const struct token *);
 static void	 block_close(void);
 static int	 listen_open(const struct token *, const struct token *);
 static void	 listen_close(void);
+static int	 listen_pair(const struct token *, const struct token *);
 static int	 listen_file(char **, const struct token *, const char *);
 static int	 control_group(const struct token *);
 static int	 token_inline(const struct token *);
@@ -215,13 +216,15 @@ listenopt	: METRICS		{
 			if (p.listen != NULL)
 				p.listen->flags &= ~CONF_LISTEN_API;
 		}
-		| TLS CERTIFICATE STRING KEY STRING {
-			if (p.listen != NULL) {
-				TRY(listen_file(&p.listen->cert, &$3,
-				    "certificate"));
-				TRY(listen_file(&p.listen->key, &$5, "key"));
-				p.listen->flags |= CONF_LISTEN_TLS;
-			}
+		| TLS pairs
+		;
+
+pairs		: pair
+		| pairs pair
+		;
+
+pair		: CERTIFICATE STRING KEY STRING {
+			TRY(listen_pair(&$2, &$4));
 		}
 		;
 
@@ -587,6 +590,42 @@ listen_close(void)
 	p.listen = NULL;
 }
 
+/* The client's SNI chooses among several. */
+static int
+listen_pair(const struct token *cert, const struct token *key)
+{
+	struct conf_pair	*pair, *other;
+	int			 n = 0;
+
+	if (p.listen == NULL)
+		return (0);		/* the phrase had an error */
+	TAILQ_FOREACH(other, &p.listen->pairs, entry) {
+		n++;
+		if (strcmp(other->cert, cert->s) == 0) {
+			fault(cert, "tls certificate: \"%s\" is given twice",
+			    cert->s);
+			return (-1);
+		}
+	}
+	if (n == CONF_PAIRS_MAX) {
+		fault(cert, "tls: more than %d certificates", CONF_PAIRS_MAX);
+		return (-1);
+	}
+	if ((pair = conf_alloc(sizeof(*pair))) == NULL) {
+		fault(cert, "out of memory");
+		return (-1);
+	}
+	if (listen_file(&pair->cert, cert, "certificate") == -1 ||
+	    listen_file(&pair->key, key, "key") == -1) {
+		free(pair->cert);
+		free(pair);
+		return (-1);
+	}
+	TAILQ_INSERT_TAIL(&p.listen->pairs, pair, entry);
+	p.listen->flags |= CONF_LISTEN_TLS;
+	return (0);
+}
+
 static int
 listen_file(char **dst, const struct token *t, const char *what)
 {
@@ -594,10 +633,6 @@ listen_file(char **dst, const struct token *t, const char *what)
 			    NULL };
 	char		err[512];
 
-	if (*dst != NULL) {
-		fault(t, "duplicate \"%s\"", what);
-		return (-1);
-	}
 	if (confval_parse(&row, t->s, dst, err, sizeof(err)) == -1) {
 		fault(t, "tls %s: %s", what, err);
 		return (-1);

@@ -122,12 +122,16 @@ print_rows(const struct conf *conf, enum conf_key first, enum conf_key last,
 static void
 print_listen(const struct conf_listen *l, const char *indent, FILE *fp)
 {
+	const struct conf_pair	*pair;
+
 	fprintf(fp, "%slisten on %s port %u", indent, l->host, l->port);
-	if (l->flags & CONF_LISTEN_TLS) {
-		fprintf(fp, " tls certificate ");
-		confval_quote(l->cert, fp);
+	if (l->flags & CONF_LISTEN_TLS)
+		fprintf(fp, " tls");
+	TAILQ_FOREACH(pair, &l->pairs, entry) {
+		fprintf(fp, " certificate ");
+		confval_quote(pair->cert, fp);
 		fprintf(fp, " key ");
-		confval_quote(l->key, fp);
+		confval_quote(pair->key, fp);
 	}
 	if (!(l->flags & CONF_LISTEN_API))
 		fprintf(fp, " runners");

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/orders.h"
 #include "proto/ctl_msg.h"
+#include "supervisor/certs.h"
 #include "supervisor/executors.h"
 #include "supervisor/listen.h"
 #include "supervisor/logger.h"
@@ -88,6 +89,8 @@ reload(void)
 		goto fail;
 	if (conf_check_reload(conf, new, fault, sizeof(fault)) == -1)
 		goto fail;
+	if (!certs_load(new, fault, sizeof(fault)))
+		goto fail;
 	if (!executors_init(new)) {
 		snprintf(fault, sizeof(fault), "workspace: see the log");
 		executors_init(conf);
@@ -103,6 +106,7 @@ reload(void)
 	conf = new;
 	logger_set_level(reload_log_level(conf));
 	proc_log_level(logger_level());
+	certs_commit();
 	listen_commit();
 	proc_reconfigure(conf);
 	conf_free(old);
@@ -110,6 +114,7 @@ reload(void)
 	return true;
 fail:
 	log_errorx("configuration not reloaded: %s", fault);
+	certs_discard();
 	conf_free(new);
 	return false;
 }

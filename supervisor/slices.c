@@ -16,6 +16,7 @@
 
 #include "base/chan.h"
 #include "proto/ctl_msg.h"
+#include "supervisor/certs.h"
 #include "supervisor/conf.h"
 #include "supervisor/executors.h"
 #include "supervisor/slices.h"
@@ -50,6 +51,14 @@ slice_front(const struct conf *conf, struct chan *c)
 	};
 
 	chan_send(c, CTL_CONF_FRONT, 0, &f);
+}
+
+/* Front alone has strangers: control is a unix socket. */
+static void
+slice_front_tls(const struct conf *conf, struct chan *c)
+{
+	slice_front(conf, c);
+	certs_send(c);
 }
 
 static void
@@ -109,7 +118,7 @@ static const struct {
 	bool	(*wanted)(const struct conf *);
 	void	(*send)(const struct conf *, struct chan *);
 } rows[ROLE_MAX] = {
-	[ROLE_FRONT] = { want_api, slice_front },
+	[ROLE_FRONT] = { want_api, slice_front_tls },
 	[ROLE_CONTROL] = { want_api, slice_front },
 	[ROLE_LEDGER] = { want_api, slice_ledger },
 	[ROLE_NONE] = { want_host, slice_session },

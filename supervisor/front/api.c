@@ -27,6 +27,7 @@
 
 #include "base/log.h"
 #include "supervisor/front/front.h"
+#include "supervisor/front/tls.h"
 
 struct front		 front;
 
@@ -50,7 +51,9 @@ static void	 dispatch(struct req *, struct http_req *);
 static void	 permitted(struct req *);
 static void	 collected(struct http_req *, void *, const char *, size_t);
 
-const struct http_server_ops api_ops = { .on_request = on_request };
+const struct http_server_ops api_ops = {
+	.on_request = on_request, .on_tls = tls_accept, .tls_why = tls_why
+};
 
 static const struct http_handler handler = {
 	.on_body = on_body, .on_body_end = on_body_end,

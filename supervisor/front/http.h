@@ -34,6 +34,7 @@
 #include "base/ws.h"
 #include "proto/error.h"
 
+struct bufferevent;
 struct event_base;
 struct http_server;
 struct http_req;
@@ -90,6 +91,13 @@ struct http_server_ops {
 	 * up): then the body stays unread in the kernel's buffers.
 	 */
 	void	(*on_request)(struct http_req *, void *server_arg);
+	/*
+	 * TLS: a bufferevent over the accepted fd; NULL refuses it.  tls is
+	 * http_listen_as()'s.
+	 */
+	struct bufferevent *(*on_tls)(void *tls, struct event_base *, int fd);
+	/* Why its handshake failed, for the log. */
+	const char *(*tls_why)(struct bufferevent *);
 };
 
 /* Times in milliseconds, sizes in bytes; 0 in any field means the default. */
@@ -120,6 +128,12 @@ void	 http_server_free(struct http_server *);
  * from http_req_listener().  -1: no memory.
  */
 int	 http_listen(struct http_server *, int fd, void *listener);
+/*
+ * The same under a name: one of that name before it is closed, connections
+ * live on.  tls is not NULL: what on_tls gets; else it is plain.
+ */
+int	 http_listen_as(struct http_server *, int fd, void *listener,
+	    const char *name, void *tls);
 /* Serve one connected socket; takes fd (tests, fuzzers, passed sockets). */
 int	 http_serve_fd(struct http_server *, int fd, void *listener);
 /* Stop accepting and close idle connections; requests run to their end. */

@@ -77,13 +77,15 @@ conn_state(struct http_req *c, enum http_state state)
 
 /* Takes fd and a count of peer, also on failure. */
 int
-http_conn_new(struct http_server *s, int fd, void *listener,
+http_conn_new(struct http_server *s, int fd, void *listener, void *tls,
     struct http_peer *peer, const char *name, uint64_t serial)
 {
 	struct http_req *c = calloc(1, sizeof(*c));
 
-	if (c == NULL || (c->bev = bufferevent_socket_new(s->base, fd,
-	    BEV_OPT_CLOSE_ON_FREE)) == NULL) {
+	if (c != NULL)
+		c->bev = tls != NULL ? s->ops.on_tls(tls, s->base, fd) :
+		    bufferevent_socket_new(s->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (c == NULL || c->bev == NULL) {
 		free(c);
 		close(fd);
 		http_peer_drop(s, peer);
@@ -93,15 +95,17 @@ http_conn_new(struct http_server *s, int fd, void *listener,
 	c->listener = listener;
 	c->peer = peer;
 	c->serial = serial;
-	c->raw = 1;
+	c->raw = c->greeted = tls == NULL;
 	strlcpy(c->name, name, sizeof(c->name));
 	conn_state(c, HS_IDLE);
 	TAILQ_INSERT_TAIL(&s->conns, c, all);
 	s->stats.conns++;
 	bufferevent_setcb(c->bev, conn_read, conn_write, conn_event, c);
-	bufferevent_setwatermark(c->bev, EV_READ, 0, conn_high(c));
 	bufferevent_setwatermark(c->bev, EV_WRITE, s->conf.low, 0);
-	bufferevent_disable(c->bev, EV_WRITE);	/* base/bevio.h */
+	if (c->raw) {			/* base/bevio.h */
+		bufferevent_setwatermark(c->bev, EV_READ, 0, conn_high(c));
+		bufferevent_disable(c->bev, EV_WRITE);
+	}
 	bufferevent_enable(c->bev, EV_READ);
 	return 0;
 }
@@ -191,6 +195,12 @@ conn_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct http_req *c = arg;
 
+	if (what & BEV_EVENT_CONNECTED)
+		c->greeted = 1;
+	else if (!c->greeted && what & BEV_EVENT_ERROR)
+		log_info("request %llu: %s: TLS handshake: %s",
+		    (unsigned long long)c->serial, c->name,
+		    c->srv->ops.tls_why(bev));
 	if (what & BEV_EVENT_ERROR)
 		c->doomed = 1;
 	else if (what & BEV_EVENT_EOF)
@@ -278,8 +288,11 @@ static void
 conn_finish(struct http_req *c)
 {
 	int rest = c->head.length != 0 && c->mode != HB_DONE;
+	int cut = c->doomed;
 
 	http_conn_end(c, c->refused ? HTTP_GONE : HTTP_DONE);
+	if (!cut && !(c->keepalive && http_in_length(c) == 0))
+		bevio_bye(c->bev);
 	if (c->doomed || c->eof) {
 		c->state = HS_DEAD;
 		return;
@@ -468,8 +481,12 @@ http_tick(struct http_req *c, uint64_t now)
 
 	switch (c->state) {
 	case HS_IDLE:
-		if (age >= (c->reused ? conf->idle_ms : conf->head_ms))
+		if (age >= conf->head_ms && !c->greeted)
+			conn_cut(c, "TLS handshake too slow");
+		else if (age >= (c->reused ? conf->idle_ms : conf->head_ms)) {
+			bevio_bye(c->bev);
 			c->doomed = 1;
+		}
 		break;
 	case HS_HEAD:
 		if (age < conf->head_ms)

@@ -35,6 +35,7 @@
 #define HTTP_SCRATCH	65536	/* one read of a body; a small body whole */
 #define HTTP_EXTRA_MAX	4096	/* http_reply_header() of one answer */
 #define HTTP_ID_MAX	64
+#define HTTP_LISTENER_MAX 128
 #define HTTP_LINGER_MS	10000	/* for a client that still sends */
 #define HTTP_LINGER_MAX	(64 << 20)
 #define HTTP_HASH	4096	/* buckets by serial, a power of two */
@@ -122,6 +123,7 @@ struct http_req {
 	unsigned int		 running:1, queued:1, hashed:1;
 	unsigned int		 doomed:1, eof:1, refused:1, upgraded:1;
 	unsigned int		 raw:1, reused:1;
+	unsigned int		 greeted:1;	/* plain, or TLS is set up */
 
 	/* request */
 	struct http_head	 head;
@@ -165,6 +167,8 @@ struct http_listener {
 	struct event		*ev;
 	int			 fd;
 	void			*opaque;
+	void			*tls;
+	char			 name[HTTP_LISTENER_MAX + 1];
 };
 
 struct http_server {
@@ -208,7 +212,7 @@ const char *http_out_reason(int status);
 
 /* http_conn.c */
 int	 http_conn_new(struct http_server *, int fd, void *listener,
-	    struct http_peer *, const char *name, uint64_t serial);
+	    void *tls, struct http_peer *, const char *name, uint64_t serial);
 void	 http_run(struct http_req *);
 void	 http_schedule(struct http_req *);
 void	 http_work(struct http_server *);

@@ -54,9 +54,9 @@ static void	server_resume(evutil_socket_t, short, void *);
 static void	server_pause(struct http_server *);
 static void	server_work(evutil_socket_t, short, void *);
 static void	server_tick(evutil_socket_t, short, void *);
-static int	server_admit(struct http_server *, int, void *,
+static int	server_admit(struct http_server *, int, void *, void *,
 		    const struct sockaddr_storage *);
-static void	server_turn_away(struct http_server *, int, uint64_t,
+static void	server_turn_away(struct http_server *, int, void *, uint64_t,
 		    const char *, const char *);
 static int	peer_key(const struct sockaddr_storage *, unsigned char *);
 static struct http_peer **peer_slot(struct http_server *,
@@ -297,7 +297,14 @@ peer_name(const struct sockaddr_storage *ss, char *dst, size_t size)
 int
 http_listen(struct http_server *s, int fd, void *opaque)
 {
-	struct http_listener *l = calloc(1, sizeof(*l));
+	return http_listen_as(s, fd, opaque, "", NULL);
+}
+
+int
+http_listen_as(struct http_server *s, int fd, void *opaque, const char *name,
+    void *tls)
+{
+	struct http_listener *l = calloc(1, sizeof(*l)), *old;
 
 	if (l == NULL || evutil_make_socket_nonblocking(fd) == -1 ||
 	    (l->ev = event_new(s->base, fd, EV_READ | EV_PERSIST,
@@ -311,6 +318,13 @@ http_listen(struct http_server *s, int fd, void *opaque)
 	l->srv = s;
 	l->fd = fd;
 	l->opaque = opaque;
+	l->tls = tls;
+	strlcpy(l->name, name, sizeof(l->name));
+	TAILQ_FOREACH(old, &s->listeners, entry)
+		if (*name != '\0' && strcmp(old->name, name) == 0)
+			break;
+	if (old != NULL)
+		listener_free(old);
 	TAILQ_INSERT_TAIL(&s->listeners, l, entry);
 	return 0;
 }
@@ -325,7 +339,7 @@ http_serve_fd(struct http_server *s, int fd, void *listener)
 	if (getpeername(fd, (struct sockaddr *)&ss, &len) == -1)
 		ss.ss_family = AF_UNIX;
 	evutil_make_socket_nonblocking(fd);
-	return server_admit(s, fd, listener, &ss);
+	return server_admit(s, fd, listener, NULL, &ss);
 }
 
 static void
@@ -343,7 +357,7 @@ server_accept(evutil_socket_t lfd, short what, void *arg)
 		fd = accept4(lfd, (struct sockaddr *)&ss, &len,
 		    SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd != -1) {
-			server_admit(s, fd, l->opaque, &ss);
+			server_admit(s, fd, l->opaque, l->tls, &ss);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
@@ -381,9 +395,10 @@ server_resume(evutil_socket_t fd, short what, void *arg)
 		event_add(l->ev, NULL);
 }
 
-/* The one connection more: told why, if it fits into the socket. */
+/* The one connection more: told why, if it fits into the socket.  In TLS that
+ * would cost us a handshake. */
 static void
-server_turn_away(struct http_server *s, int fd, uint64_t serial,
+server_turn_away(struct http_server *s, int fd, void *tls, uint64_t serial,
     const char *name, const char *why)
 {
 	char body[ERROR_BODY_MAX], msg[ERROR_BODY_MAX + 256];
@@ -393,6 +408,10 @@ server_turn_away(struct http_server *s, int fd, uint64_t serial,
 	log_info("request %llu: %s refused with 503: %s",
 	    (unsigned long long)serial, name, why);
 	s->stats.refused++;
+	if (tls != NULL) {
+		close(fd);
+		return;
+	}
 	len = error_body(body, sizeof(body), XERR_EOFFLINE, why);
 	n = snprintf(msg, sizeof(msg), "HTTP/1.1 503 %s\r\n"
 	    "X-Request-Id: %08x-%llu\r\nRetry-After: %d\r\n"
@@ -408,7 +427,7 @@ server_turn_away(struct http_server *s, int fd, uint64_t serial,
 }
 
 static int
-server_admit(struct http_server *s, int fd, void *listener,
+server_admit(struct http_server *s, int fd, void *listener, void *tls,
     const struct sockaddr_storage *ss)
 {
 	struct http_peer **slot, *peer = NULL;
@@ -448,8 +467,8 @@ server_admit(struct http_server *s, int fd, void *listener,
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	}
 	if (why != NULL) {
-		server_turn_away(s, fd, serial, name, why);
+		server_turn_away(s, fd, tls, serial, name, why);
 		return -1;
 	}
-	return http_conn_new(s, fd, listener, peer, name, serial);
+	return http_conn_new(s, fd, listener, tls, peer, name, serial);
 }

@@ -32,6 +32,7 @@
 #include "supervisor/front/front.h"
 #include "supervisor/front/routes.h"
 #include "supervisor/front/session.h"
+#include "supervisor/front/tls.h"
 
 #define LISTENERS_MAX	16
 #define TRIM_S		60	/* memory goes back to the system */
@@ -49,12 +50,13 @@ static void	 on_listener(struct chan *, const struct msg *);
 static void	 on_worker(struct chan *, const struct msg *);
 static void	 on_stop_tick(int, short, void *);
 static void	 on_trim(int, short, void *);
-static void	 listener_open(int, uint32_t);
+static void	 listener_open(int, uint32_t, const char *);
 static void	 every(struct event **, unsigned int, event_callback_fn);
 
 static const struct rule from_parent[] = {
 	{ CTL_CONF_FRONT, STATES_ALL, on_conf },
 	{ CTL_LISTENER, STATES_ALL, on_listener },
+	{ CTL_TLS_PAIR, STATES_ALL, tls_on_pair },
 	{ CTL_WORKER, STATES_ALL, on_worker },
 	{ CTL_ORDER_DONE, STATES_ALL, admin_on_order_done }
 };
@@ -73,7 +75,11 @@ static bool			 have_next;
 static uint64_t			 stop_by_ms;
 
 /* They come before the door is closed and serve behind it. */
-static struct { int fd; uint32_t flags; } waiting[LISTENERS_MAX];
+static struct {
+	int		 fd;
+	uint32_t	 flags;
+	char		 name[129];
+} waiting[LISTENERS_MAX];
 static unsigned int		 nwaiting;
 
 static const struct rules *
@@ -125,8 +131,10 @@ on_conf(struct chan *c, const struct msg *m)
 static void
 reloaded(void)
 {
-	if (have_next)
+	if (have_next) {
 		front.conf = next_conf;
+		tls_commit();
+	}
 	have_next = false;
 }
 
@@ -135,11 +143,13 @@ on_listener(struct chan *c, const struct msg *m)
 {
 	const struct ctl_listener	*p = m->body;
 	int				 fd = chan_take_fd(c);
+	char				 name[129];
 
 	if (fd == -1)
 		return;
+	(void)slice_copy(name, sizeof(name), p->name);
 	if (front.http != NULL) {
-		listener_open(fd, p->flags);
+		listener_open(fd, p->flags, name);
 		return;
 	}
 	if (nwaiting == LISTENERS_MAX) {
@@ -148,18 +158,27 @@ on_listener(struct chan *c, const struct msg *m)
 		return;
 	}
 	waiting[nwaiting].fd = fd;
-	waiting[nwaiting++].flags = p->flags;
+	waiting[nwaiting].flags = p->flags;
+	memcpy(waiting[nwaiting++].name, name, sizeof(name));
 }
 
 static void
-listener_open(int fd, uint32_t flags)
+listener_open(int fd, uint32_t flags, const char *name)
 {
+	void *tls = NULL;
+
 	/* Only control has administrators, and it has nobody else. */
 	if (front.control)
 		flags = LISTENER_UNIX;
 	else
 		flags &= ~(uint32_t)LISTENER_UNIX;
-	if (http_listen(front.http, fd, (void *)(uintptr_t)flags) == -1)
+	if (flags & LISTENER_TLS && (tls = tls_listener(name)) == NULL) {
+		log_errorx("listen on %s: too many TLS listeners", name);
+		(void)close(fd);
+		return;
+	}
+	if (http_listen_as(front.http, fd, (void *)(uintptr_t)flags, name,
+	    tls) == -1)
 		fatal("listen");
 }
 
@@ -188,6 +207,8 @@ prepare(enum role role, struct priv_opts *opts)
 	front.started = (uint64_t)time(NULL);
 	admin_group_resolve();
 	tzset();
+	if (!front.control && !tls_warm_up())
+		return false;
 	return auth_warm_up();
 }
 
@@ -207,7 +228,8 @@ entered(void)
 		return false;
 	}
 	for (i = 0; i < nwaiting; i++)
-		listener_open(waiting[i].fd, waiting[i].flags);
+		listener_open(waiting[i].fd, waiting[i].flags,
+		    waiting[i].name);
 	every(&trim, TRIM_S * 1000, on_trim);
 	return true;
 }

@@ -146,7 +146,7 @@ app_request(struct http_req *r, void *arg)
 	}
 }
 
-static const struct http_server_ops ops = { NULL, app_request };
+static const struct http_server_ops ops = { .on_request = app_request };
 
 static void
 turn(int peer)

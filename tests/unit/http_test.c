@@ -216,7 +216,7 @@ app_request(struct http_req *r, void *arg)
 		http_reply_error(r, XERR_ENOENT, "no \"route\" %s", path);
 }
 
-static const struct http_server_ops app_ops = { NULL, app_request };
+static const struct http_server_ops app_ops = { .on_request = app_request };
 
 /* --- the client --- */
 
@@ -1083,7 +1083,9 @@ app_accept(void *arg, void *listener, int fd)
 static void
 unix_socket(void)
 {
-	static const struct http_server_ops uops = { app_accept, app_request };
+	static const struct http_server_ops uops = {
+		.on_accept = app_accept, .on_request = app_request
+	};
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	struct http_server *old = srv;
 	int lfd = socket(AF_UNIX, SOCK_STREAM, 0), fd, i;

@@ -90,7 +90,7 @@ on_fail(void *arg, int status, const char *why)
 	event_base_loopbreak(base);
 }
 
-static const struct http_server_ops server_ops = { NULL, on_request };
+static const struct http_server_ops server_ops = { .on_request = on_request };
 static const struct wsc_ops client_ops = { on_open, on_fail };
 
 int
