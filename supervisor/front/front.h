@@ -112,7 +112,7 @@ struct api_route {
 /* One a file; api.c lists them. */
 extern const struct api_route exec_routes[], file_routes[], misc_routes[],
     admin_routes[], runner_routes[], token_routes[], runner_ws_routes[],
-    task_routes[];
+    task_routes[], stream_routes[];
 
 /* --- requests --- */
 
@@ -206,6 +206,11 @@ void	 runner_ws_on_credit(struct chan *, const struct msg *);
 void	 runner_ws_down(void);
 /* We are told to stop: close them with 1001. */
 void	 runner_ws_stop(void);
+
+/* --- api_streams.c --- */
+
+/* We are told to stop: their clients are closed with 1001. */
+void	 streams_stop(void);
 
 /* --- per-user limits --- */
 

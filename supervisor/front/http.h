@@ -255,5 +255,8 @@ size_t	 http_reply_pending(const struct http_req *);
  */
 struct ws	*http_upgrade_ws(struct http_req *, const char *subprotocol,
 		    int flags, const struct ws_ops *, void *arg);
+/* Would it be done?  0: no, and it has been answered just so. */
+int		 http_upgrade_wanted(struct http_req *,
+		    const char *subprotocol);
 
 #endif

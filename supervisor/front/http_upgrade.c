@@ -78,6 +78,13 @@ upgrade_refused(struct http_req *c, const char *proto)
 	return 1;
 }
 
+int
+http_upgrade_wanted(struct http_req *c, const char *proto)
+{
+	return c->reply == HR_NONE && !c->doomed && !c->upgraded &&
+	    !upgrade_refused(c, proto);
+}
+
 static void
 upgraded_gone(void *arg)
 {
@@ -100,8 +107,7 @@ http_upgrade_ws(struct http_req *c, const char *proto, int flags,
 	char key[WS_ACCEPT_LEN], msg[512 + HTTP_EXTRA_MAX];
 	int n;
 
-	if (c->reply != HR_NONE || c->doomed || c->upgraded ||
-	    upgrade_refused(c, proto))
+	if (!http_upgrade_wanted(c, proto))
 		return NULL;
 	if ((h = malloc(sizeof(*h))) == NULL) {
 		http_reply_error(c, XERR_EOFFLINE, "out of memory");

@@ -263,6 +263,7 @@ stop(void)
 	stop_by_ms = now_ms() + STOP_MS;
 	http_drain(front.http);
 	runner_ws_stop();
+	streams_stop();
 	every(&tick, STOP_TICK_MS, on_stop_tick);
 }
 
