@@ -1,0 +1,109 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+
+/*
+ * What the three files of the Engine's client share; for nobody else.
+ * engine.c: what is asked and what it means.  engine_http.c: curl and the
+ * loop.  engine_stream.c: answers that are many JSON texts.
+ */
+
+#ifndef BASE_ENGINE_INT_H
+#define BASE_ENGINE_INT_H
+
+#include <sys/queue.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <curl/curl.h>
+
+#include "base/engine.h"
+#include "proto/buf.h"
+
+struct event;
+struct engine_stream;
+
+struct engine_row {
+	const char	*method;
+	const char	*path;
+	unsigned int	 flags;
+	unsigned int	 timeout;	/* s */
+	enum xerr	 conflict;	/* what status 409 means here */
+};
+
+#define ROW_UNVERSIONED	1u
+#define ROW_TEXT	2u		/* the answer is no JSON */
+#define ROW_STREAM	4u		/* many JSON texts, errors among them */
+
+struct engine_call {
+	TAILQ_ENTRY(engine_call)	 entry;
+	struct engine			*engine;
+	uint64_t			 serial;
+	const struct engine_row		*row;
+	char				*path;
+	struct buf			 body;
+	unsigned int			 timeout_ms;
+	void	(*progress)(void *, const struct engine_progress *);
+	engine_done			*done;	/* NULL: cancelled */
+	void				*arg;
+	CURL				*easy;	/* NULL: not on its way */
+	struct curl_slist		*headers;
+	struct buf			 in;
+	struct engine_stream		*stream;
+	enum xerr			 why;	/* we ended it: the reason */
+	char				 error[CURL_ERROR_SIZE];
+};
+
+TAILQ_HEAD(engine_calls, engine_call);
+
+struct engine {
+	struct event_base	*base;
+	char			*path;
+	CURLM			*multi;
+	struct event		*timer;		/* curl's */
+	struct event		*kick;		/* there are calls to start */
+	struct engine_calls	 waiting;	/* not with curl yet */
+	struct engine_calls	 running;
+	uint64_t		 serial;
+	bool			 asking;	/* for the version */
+	char			 api[16];	/* "": not known */
+	unsigned int		 busy;		/* within callbacks */
+	bool			 dead;		/* free when no longer busy */
+};
+
+/* engine.c */
+void	 engine_finish(struct engine_call *, CURLcode, long status);
+void	 engine_call_free(struct engine_call *);
+/* Control characters become blanks; cut to ENGINE_TEXT_MAX. */
+void	 engine_text(char *dst, const void *src, size_t len);
+
+/* engine_http.c */
+bool	 engine_http_init(struct engine *);
+void	 engine_http_clear(struct engine *);
+bool	 engine_http_start(struct engine_call *);
+void	 engine_http_stop(struct engine_call *);
+
+/* engine_stream.c */
+struct engine_stream	*engine_stream_new(struct engine_call *);
+void			 engine_stream_free(struct engine_stream *);
+/* XERR_NONE: go on. */
+enum xerr		 engine_stream_feed(struct engine_stream *,
+			    const void *, size_t);
+/* The error that came among the texts, NULL if there was none. */
+const char		*engine_stream_error(const struct engine_stream *);
+
+#endif
