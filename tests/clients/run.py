@@ -10,6 +10,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lib"))
 
+import existing
 import manage
 import sockets
 from xbot import Supervisor, Tap, tests_of, verdict
@@ -19,7 +20,8 @@ def main():
     build, wanted = sys.argv[1], sys.argv[2:]
     t = Tap()
     with Supervisor(build) as sup:
-        for test in tests_of(manage) + tests_of(sockets):
+        for test in tests_of(manage) + tests_of(sockets) + \
+                tests_of(existing):
             if not wanted or any(w in test.__name__ for w in wanted):
                 t.run(test, sup)
         verdict(t, sup)

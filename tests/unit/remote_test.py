@@ -517,6 +517,16 @@ def file_mkdir_remove(w):
     s = Session(w)
     s.send('file_mkdir', path='a/b', mode=0o700)
     refused(s.end()[1], 'ENOTSUP')
+    for path in ('', '.', '/ws', '/ws/', '/', '..', 'a/..', '//ws/./b/../',
+                 '../../..', 'a/b/../../../ws'):
+        s = Session(w)
+        s.send('file_remove', path=path, recursive=True)
+        refused(s.end()[1], 'EPERM')
+    for path in ('/w', '/wsx', '/ws/a', '../wsx', '...', '/ws/..a'):
+        s = Session(w)
+        s.send('file_remove', path=path)
+        c.answer(c.asked('remove'))
+        eq(s.end()[1].name, 'job_done')
     gone = {'message': 'remove x: no such file or directory',
             'code': 'ENOENT'}
     for recursive, missing_ok, asked, answer, want in (
@@ -547,7 +557,8 @@ def get(w, c, data, text=None, stat=None, **fields):
     s.send('job_credit', stream=3, upto=1 << 40)
     m = c.asked('stat')
     c.answer(m, 'file_info', {**STAT, 'size': len(data), **(stat or {})})
-    if stat and (stat.get('is_dir') or stat.get('size', 0) > 1 << 30):
+    if stat and (stat.get('is_dir') or stat.get('mode') or
+                 stat.get('size', 0) > 1 << 30):
         return s
     c.answer(c.asked('read_file'), 'file_content',
              {'data': b64(data) if text is None else text}, frag=65536)
@@ -579,6 +590,7 @@ def file_get(w):
     for bad in ('A', 'AAA', 'AA==AAAA', '####', 'AA A', '=AAA', 'AAAA===='):
         refused(get(w, c, b'xxx', text=bad).end()[1], 'EIO')
     refused(get(w, c, b'', stat={'is_dir': True}).end()[1], 'EISDIR')
+    refused(get(w, c, b'', stat={'mode': 1 << 25 | 0o600}).end()[1], 'EINVAL')
     refused(get(w, c, b'', stat={'size': 1 << 31}).end()[1], 'E2BIG')
 
 

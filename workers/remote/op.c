@@ -489,7 +489,9 @@ on_file_remove(struct chan *c, const struct msg *m)
 		return;
 	op->missing_ok = ask->missing_ok;
 	op->recursive = ask->recursive;
-	if (!ask->recursive)
+	if (request_is_root(op))
+		op_refuse(op, XERR_EPERM, "the workspace is not removed");
+	else if (!ask->recursive)
 		op_ask(op, V1_REMOVE);
 	else if (ask->missing_ok)
 		op_ask(op, V1_REMOVE_ALL);

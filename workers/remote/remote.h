@@ -311,6 +311,7 @@ bool	 request_put_add(struct op *, struct slice);
 bool	 request_put_end(struct op *);
 /* Absolute as the runner understands it; returns; NULL: no memory. */
 char	*request_path(const struct link *, struct slice);
+bool	 request_is_root(const struct op *);
 
 /* reply.c: JSON to exec.def. */
 void	 reply_take(struct op *, enum v1_type asked, struct v1_message *);

@@ -70,6 +70,7 @@ static const struct {
 	{ "is a directory", XERR_EISDIR },
 	{ "requires args to be set", XERR_EINVAL },
 	{ "argument list too long", XERR_E2BIG },
+	{ "file name too long", XERR_EINVAL },
 };
 
 #define NITEMS(a)	(sizeof(a) / sizeof((a)[0]))
@@ -188,6 +189,12 @@ get_content(struct op *op)
 
 	if (S_ISDIR(op->info.mode)) {
 		op_refuse(op, XERR_EISDIR, "is a directory");
+		return;
+	}
+	/* An existing runner would wait for a pipe's other end, or read
+	 * /dev/zero until its memory is full. */
+	if (!S_ISREG(op->info.mode)) {
+		op_refuse(op, XERR_EINVAL, "is not a regular file");
 		return;
 	}
 	/* v1 files travel whole: room for it now or not at all. */
