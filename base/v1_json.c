@@ -43,7 +43,7 @@ hex4(const char *p)
 	int	value = 0, i, c;
 
 	for (i = 0; i < 4; i++) {
-		c = p[i];
+		c = (unsigned char)p[i];
 		if (c >= '0' && c <= '9')
 			c -= '0';
 		else if ((c |= 0x20) >= 'a' && c <= 'f')
