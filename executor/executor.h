@@ -45,6 +45,8 @@ struct options {
 	const char	*given;		/* as on the command line, cleaned */
 	const char	*user;
 	const char	*home;
+	const char	*channel;	/* socket to connect to; NULL: fd 3 */
+	const char	*image_user;	/* of the container's image, or NULL */
 	bool		 full;		/* no path guard */
 	bool		 inherit;	/* jobs get our own environment */
 	unsigned int	 idle;		/* seconds; 0 never leaves */
@@ -198,6 +200,10 @@ int	 spawn_find(const struct spawn *, char *dst, size_t dstlen);
 /* The pid, or -1 and errno (of exec too). */
 pid_t	 spawn_run(const struct spawn *);
 void	 spawn_init(void);
+
+/* ---- user.c */
+void	 user_init(const char *spec);	/* user[:group] of the image */
+int	 user_become(void);		/* in a job's child; 0 or errno */
 
 /* ---- tree.c */
 struct proc_id {

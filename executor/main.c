@@ -23,7 +23,9 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,6 +42,7 @@
 #endif
 
 #define CHANNEL		3
+#define CONNECT_TRIES	200	/* of 50 ms: the launcher may be starting */
 
 struct options	opt = { .idle = 600, .wsfd = -1, .nullfd = -1 };
 
@@ -72,6 +75,8 @@ die(const char *reason)
 	if (reason != NULL)
 		warn_log("%s%s%s", reason, error != 0 ? ": " : "",
 		    error != 0 ? strerror(error) : "");
+	else if (opt.channel != NULL)
+		warn_log("the other side has gone");
 	job_leave();
 	op_clear_all();
 	tree_kill_all();
@@ -103,8 +108,11 @@ on_signal(struct watch *w, uint32_t events)
 		if (si[i].ssi_signo != SIGCHLD)
 			stop = true;
 	job_reap();
-	if (stop)
-		leave("stopped by a signal", 200);
+	if (!stop)
+		return;
+	if (opt.channel != NULL)
+		warn_log("stopped by a signal");
+	leave("stopped by a signal", 200);
 }
 
 /*
@@ -131,6 +139,33 @@ signals_init(void)
 	loop_want(&signals, EPOLLIN);
 }
 
+/*
+ * In a container: the launcher listens on a socket that is bound into it, and
+ * takes the one connection whose peer is the container's first process.
+ */
+static void
+channel_connect(const char *path)
+{
+	struct sockaddr_un	sun = { .sun_family = AF_UNIX };
+	int			fd, i;
+
+	if (strlen(path) >= sizeof(sun.sun_path))
+		die("-c: the path is too long");
+	memcpy(sun.sun_path, path, strlen(path));
+	if ((fd = socket(AF_UNIX, SOCK_STREAM, 0)) == -1)
+		die("socket");
+	for (i = 1; connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1;
+	    i++) {
+		if ((errno != ENOENT && errno != ECONNREFUSED &&
+		    errno != EAGAIN) || i == CONNECT_TRIES)
+			die(path);
+		usleep(50000);
+	}
+	if (fd != CHANNEL && (dup2(fd, CHANNEL) == -1 || close(fd) == -1))
+		die("dup2");
+	warn_log("version " XBOT_VERSION " started");
+}
+
 /* 0 to 2 are open, 3 is the channel, nothing else came from the launcher. */
 static void
 descriptors_init(void)
@@ -152,7 +187,8 @@ static void
 usage(void)
 {
 	dprintf(STDERR_FILENO, "usage: xbot-executor -w workspace [-eF] "
-	    "[-H home] [-i seconds] [-u name]\n");
+	    "[-c socket]\n\t[-H home] [-i seconds] [-U user[:group]] "
+	    "[-u name]\n");
 	_exit(1);
 }
 
@@ -163,8 +199,11 @@ options_read(int argc, char **argv)
 	long	 n;
 	int	 c;
 
-	while ((c = getopt(argc, argv, "eFH:i:u:w:")) != -1)
+	while ((c = getopt(argc, argv, "c:eFH:i:U:u:w:")) != -1)
 		switch (c) {
+		case 'c':
+			opt.channel = optarg;
+			break;
 		case 'e':
 			opt.inherit = true;
 			break;
@@ -179,6 +218,9 @@ options_read(int argc, char **argv)
 			if (*end != '\0' || n < 0 || n > 1000000)
 				usage();
 			opt.idle = (unsigned int)n;
+			break;
+		case 'U':
+			opt.image_user = optarg;
 			break;
 		case 'u':
 			opt.user = optarg;
@@ -238,6 +280,8 @@ main(int argc, char **argv)
 	uint64_t now, idle_since;
 
 	options_read(argc, argv);
+	if (opt.channel != NULL)
+		channel_connect(opt.channel);
 	descriptors_init();
 	errno = 0;
 	loop_init();
@@ -249,6 +293,8 @@ main(int argc, char **argv)
 #endif
 	workspace_init();
 	spawn_init();
+	if (opt.image_user != NULL)
+		user_init(opt.image_user);
 	link_init(CHANNEL);
 	now = idle_since = now_us();
 	for (;;) {

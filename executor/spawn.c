@@ -310,6 +310,11 @@ child_exec(const struct spawn *s, volatile int *error)
 	int		i;
 
 	setsid();
+	/* First: the wish for a signal does not outlive a change of user. */
+	if ((i = user_become()) != 0) {
+		*error = i;
+		return 127;
+	}
 	/* Should the executor be killed, nobody else would end its jobs. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (i = 0; i < 3; i++)
