@@ -34,7 +34,8 @@ struct front		 front;
 static struct table	 requests;
 
 static const struct api_route *const tables[] = {
-	exec_routes, file_routes, task_routes, stream_routes, runner_ws_routes,
+	exec_routes, file_routes, task_routes, stream_routes, event_routes,
+	runner_ws_routes,
 	runner_routes, token_routes, misc_routes, admin_routes
 };
 

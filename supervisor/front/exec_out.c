@@ -27,6 +27,7 @@
 
 #include "base/base64.h"
 #include "base/log.h"
+#include "supervisor/front/events.h"
 #include "supervisor/front/exec.h"
 
 /* What all requests together may keep; past it answers are truncated. */
@@ -186,6 +187,7 @@ trail(struct exec *x, struct req *r, const char *error)
 	struct jsonw	 w;
 	struct buf	 b = { 0 };
 
+	events_exec(r, x->exit_code, error, now_ms() - x->start_ms);
 	if (!audit_begin(&w, &b, r, "exec"))
 		return;
 	jsonw_text(&w, "command", x->command != NULL ? x->command : "");

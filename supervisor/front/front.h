@@ -112,7 +112,7 @@ struct api_route {
 /* One a file; api.c lists them. */
 extern const struct api_route exec_routes[], file_routes[], misc_routes[],
     admin_routes[], runner_routes[], token_routes[], runner_ws_routes[],
-    task_routes[], stream_routes[];
+    task_routes[], stream_routes[], event_routes[];
 
 /* --- requests --- */
 
@@ -211,6 +211,11 @@ void	 runner_ws_stop(void);
 
 /* We are told to stop: their clients are closed with 1001. */
 void	 streams_stop(void);
+
+/* --- events.c --- */
+
+/* We are told to stop: the answers of those who listen end. */
+void	 events_stop(void);
 
 /* --- per-user limits --- */
 

@@ -264,6 +264,7 @@ stop(void)
 	http_drain(front.http);
 	runner_ws_stop();
 	streams_stop();
+	events_stop();
 	every(&tick, STOP_TICK_MS, on_stop_tick);
 }
 

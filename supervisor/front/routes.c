@@ -25,6 +25,7 @@
 
 #include "base/log.h"
 #include "proto/ctl_msg.h"
+#include "supervisor/front/events.h"
 #include "supervisor/front/front.h"
 #include "supervisor/front/routes.h"
 
@@ -41,6 +42,8 @@ static struct route_runner	*runner_add(struct route_user *, struct slice,
 static struct route_runner	**runner_find(struct route_user *,
 				    struct slice);
 static void			 runner_free(struct route_runner *);
+static void			 runner_online(const struct route_user *,
+				    struct route_runner *, bool);
 static void			 sweep(struct route_user *);
 static void			 user_drop(struct route_user *);
 static void			 copy(char **, struct slice);
@@ -145,6 +148,15 @@ runner_free(struct route_runner *r)
 	free(r);
 }
 
+/* The first copy tells nobody any news. */
+static void
+runner_online(const struct route_user *u, struct route_runner *r, bool online)
+{
+	if (ready && r->online != online)
+		events_runner(u->name, r->name, online);
+	r->online = online;
+}
+
 void
 routes_begin(void)
 {
@@ -177,7 +189,7 @@ routes_on_runner(struct chan *c, const struct msg *m)
 	copy(&r->llm_model, p->llm_model);
 	copy(&r->llm_base_url, p->llm_base_url);
 	r->created = p->created;
-	r->online = p->online;
+	runner_online(u, r, p->online);
 	r->since = p->since;
 	r->epoch = epoch;
 	acknowledge(c, m);
@@ -193,6 +205,7 @@ routes_on_gone(struct chan *c, const struct msg *m)
 	if (u != NULL && (at = runner_find(u, p->name)) != NULL) {
 		r = *at;
 		*at = r->next;
+		runner_online(u, r, false);
 		runner_free(r);
 		user_drop(u);
 	}
@@ -253,6 +266,7 @@ sweep(struct route_user *u)
 		if ((*r)->epoch != epoch) {
 			old = *r;
 			*r = old->next;
+			runner_online(u, old, false);
 			runner_free(old);
 		} else
 			r = &(*r)->next;

@@ -29,6 +29,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "supervisor/front/events.h"
 #include "supervisor/front/session.h"
 
 /* A runner's answer may be one message of 700 MB on a slow line; remote sees it
@@ -83,6 +84,7 @@ static void	 on_remote_closed(struct chan *, const char *, bool);
 static const struct rule session_rules_v[] = { FROM_EXECUTOR };
 static const struct rule remote_rules_v[] = {
 	FROM_EXECUTOR,
+	{ CTL_SYNC_EVENT, STATES_ALL, events_on_sync },
 	{ CTL_WS_SEND, STATES_ALL, runner_ws_on_send },
 	{ CTL_WS_CLOSE, STATES_ALL, runner_ws_on_close },
 	{ CTL_WS_CREDIT, STATES_ALL, runner_ws_on_credit }
