@@ -48,6 +48,7 @@ struct wsc {
 	const struct wsc_ops	*ops;
 	const struct ws_ops	*ws_ops;
 	void			*arg;
+	const char		*(*tls_why)(struct bufferevent *);
 	char			*request;
 	char			*offered;
 	char			 accept[WS_ACCEPT_LEN];
@@ -130,6 +131,7 @@ wsc_new(struct event_base *base, const struct wsc_conf *conf,
 	w->ws_ops = ws_ops;
 	w->arg = arg;
 	w->flags = conf->ws_flags | WS_CLIENT;
+	w->tls_why = conf->tls_why;
 	if (wsc_compose(w, conf) == -1 ||
 	    (w->timer = event_new(base, -1, 0, on_late, w)) == NULL ||
 	    event_add(w->timer, &tv) == -1) {
@@ -253,7 +255,9 @@ static void
 on_state(struct bufferevent *bev, short what, void *arg)
 {
 	struct wsc *w = arg;
-	int one = 1;
+	const char *why;
+	char text[160];
+	int one = 1, error = EVUTIL_SOCKET_ERROR();
 
 	if (what & BEV_EVENT_CONNECTED) {
 		setsockopt(bufferevent_getfd(bev), IPPROTO_TCP, TCP_NODELAY,
@@ -261,10 +265,18 @@ on_state(struct bufferevent *bev, short what, void *arg)
 		bufferevent_write(bev, w->request, strlen(w->request));
 		return;
 	}
+	if (what & BEV_EVENT_ERROR && w->tls_why != NULL &&
+	    (why = w->tls_why(bev)) != NULL) {
+		wsc_fail(w, -1, why);
+		return;
+	}
 	if (what & BEV_EVENT_ERROR && wsc_try_next(w) == 0)
 		return;
-	wsc_fail(w, 0, what & BEV_EVENT_EOF ?
-	    "closed during the handshake" : "cannot connect");
+	snprintf(text, sizeof(text), "%s%s", what & BEV_EVENT_EOF ?
+	    "closed during the handshake" : strerror(error),
+	    what & BEV_EVENT_READING && w->tls_why == NULL ?
+	    " (does that port want wss://?)" : "");
+	wsc_fail(w, 0, text);
 }
 
 /* The head, once it is there, taken out of the buffer. */
@@ -355,6 +367,14 @@ wsc_answer(struct wsc *w, char *head)
 		status = (int)strtol(head + 9, NULL, 10);
 	if (status < 100) {
 		wsc_fail(w, 0, "malformed answer");
+		return;
+	}
+	if (status != 101 && ops->on_refused != NULL) {
+		w->bev = NULL;
+		bufferevent_disable(bev, EV_READ);
+		bufferevent_setcb(bev, NULL, NULL, NULL, NULL);
+		wsc_cancel(w);
+		ops->on_refused(arg, status, bev);
 		return;
 	}
 	if (status != 101) {

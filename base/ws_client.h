@@ -33,6 +33,8 @@ struct wsc_conf {
 	const char	*headers;	/* more lines, each with CRLF, or NULL */
 	unsigned int	 timeout_ms;	/* 0: 45000, connecting included */
 	int		 ws_flags;	/* WS_UTF8 or 0; WS_CLIENT is added */
+	/* bev is TLS: why it failed (see tls_client.h), NULL for no word. */
+	const char	*(*tls_why)(struct bufferevent *);
 };
 
 struct wsc_ops {
@@ -42,16 +44,22 @@ struct wsc_ops {
 	 */
 	void	(*on_open)(void *arg, struct ws *, const char *subprotocol);
 	/*
-	 * It failed.  status is the server's HTTP status, or 0 when there is
-	 * none.  why is for a log line, already escaped.
+	 * It failed.  status is the server's HTTP status, 0 when there is
+	 * none, -1 when TLS failed (another address would not help).  why is for a log line, already escaped.
 	 */
 	void	(*on_fail)(void *arg, int status, const char *why);
+	/*
+	 * May be NULL.  In place of on_fail when the server answered with
+	 * another status than 101: takes bev, which stands behind the head
+	 * of the answer, without callbacks and not enabled for reading.
+	 */
+	void	(*on_refused)(void *arg, int status, struct bufferevent *bev);
 };
 
 /*
  * Starts a handshake over bev, whose socket is connected or connecting
  * (BEV_EVENT_CONNECTED is awaited when connecting is set), plain or TLS.
- * Takes bev.  Exactly one of on_open, on_fail is called, from the loop; the
+ * Takes bev.  Exactly one of wsc_ops is called, from the loop; the
  * wsc is gone afterwards.  NULL: no memory or a bad conf, and bev is freed.
  */
 struct wsc	*wsc_start(struct event_base *, struct bufferevent *bev,

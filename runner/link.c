@@ -31,6 +31,7 @@
 #include <event2/event.h>
 
 #include "base/log.h"
+#include "base/tls_client.h"
 #include "base/ws_client.h"
 #include "runner/budget.h"
 #include "runner/link.h"
@@ -251,6 +252,7 @@ link_connect_next(void)
 	struct wsc_conf		 conf = {
 		.host = lk.conf->url->authority,
 		.path = lk.conf->url->target,
+		.tls_why = lk.conf->tls != NULL ? tls_client_why : NULL,
 	};
 	const struct resolve_addr *a;
 	const int		 unsent = UNSENT_MAX;
@@ -262,8 +264,9 @@ link_connect_next(void)
 		conf.timeout_ms = (unsigned int)(left < HANDSHAKE_MIN ?
 		    HANDSHAKE_MIN : left);
 		a = &lk.addr[lk.next++];
-		bev = bufferevent_socket_new(lk.base, -1,
-		    BEV_OPT_CLOSE_ON_FREE);
+		bev = lk.conf->tls != NULL ? tls_client_bev(lk.conf->tls,
+		    lk.base, -1, lk.conf->url->host) :
+		    bufferevent_socket_new(lk.base, -1, BEV_OPT_CLOSE_ON_FREE);
 		if (bev == NULL)
 			return false;
 		if (bufferevent_socket_connect(bev,
@@ -284,12 +287,12 @@ link_connect_next(void)
 static void
 on_fail(void *arg, int status, const char *why)
 {
-	char	 text[512];
+	char	 text[1024];
 
 	lk.wsc = NULL;
 	if (status == 0 && link_connect_next())
 		return;
-	if (status != 0)
+	if (status > 0)
 		snprintf(text, sizeof(text), "the server refused the "
 		    "connection: %s (is --server right?)", why);
 	else

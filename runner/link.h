@@ -28,11 +28,13 @@
 #include "runner/url.h"
 
 struct event_base;
+struct tls_client;
 
 struct link_conf {
 	const struct url	*url;
 	struct registration	 reg;
 	bool			 once;
+	struct tls_client	*tls;	/* NULL: the url is ws:// */
 };
 
 /*

@@ -29,6 +29,7 @@
 #include <event2/event.h>
 
 #include "base/log.h"
+#include "base/tls_client.h"
 #include "runner/link.h"
 #include "runner/native.h"
 #include "runner/options.h"
@@ -51,6 +52,8 @@ static struct {
 static bool	options_check(struct options *);
 static bool	llm_check(const struct options *);
 static bool	server_check(struct options *, struct url *);
+static bool	tls_start(const struct options *, const struct url *,
+		    struct link_conf *);
 static bool	start(const struct options *, const struct url *,
 		    struct link_conf *);
 static void	run_stop(void);
@@ -115,11 +118,6 @@ server_check(struct options *o, struct url *u)
 
 	if (!url_parse(u, o->server, &why)) {
 		log_errorx("--server: %s", why);
-		return false;
-	}
-	if (u->tls) {
-		log_errorx("--server wss://: TLS is not built into this "
-		    "version");
 		return false;
 	}
 	if (o->user_id[0] != '\0')
@@ -209,11 +207,30 @@ signals_watch(struct event_base *base)
 }
 
 static bool
+tls_start(const struct options *o, const struct url *u,
+    struct link_conf *conf)
+{
+	char	 why[128];
+
+	if (!u->tls) {
+		if (o->ca_file[0] != '\0')
+			log_warnx("--ca-file: nothing to verify with ws://");
+		return true;
+	}
+	conf->tls = tls_client_new(o->ca_file, why, sizeof(why));
+	if (conf->tls == NULL)
+		log_errorx("%s%s: %s", o->ca_file[0] != '\0' ?
+		    "--ca-file " : "wss://", o->ca_file, why);
+	return conf->tls != NULL;
+}
+
+static bool
 start(const struct options *o, const struct url *u, struct link_conf *conf)
 {
 	char	*workspace;
 
-	if ((workspace = workdir_prepare(o->workspace)) == NULL)
+	if (!tls_start(o, u, conf) ||
+	    (workspace = workdir_prepare(o->workspace)) == NULL)
 		return false;
 	if (geteuid() == 0)
 		log_warnx("started as root: the server's commands will run as "
@@ -242,7 +259,7 @@ main(int argc, char *argv[])
 {
 	struct options		 o;
 	struct url		 u = { 0 };
-	struct link_conf	 conf;
+	struct link_conf	 conf = { 0 };
 
 	log_init("xbot-runner", LOG_LEVEL_INFO);
 	switch (options_parse(&o, argc, argv)) {
@@ -266,5 +283,6 @@ main(int argc, char *argv[])
 	event_base_dispatch(run.base);
 	options_clear(&o);
 	url_clear(&u);
+	tls_client_free(conf.tls);
 	return run.status;
 }
