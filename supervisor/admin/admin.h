@@ -92,8 +92,16 @@ int	 verb_runner_use(const struct args *);
 int	 verb_token_create(const struct args *);
 int	 verb_token_list(const struct args *);
 int	 verb_token_revoke(const struct args *);
+int	 verb_runner_llm(const struct args *);
 int	 verb_exec(const struct args *);
+int	 verb_shell(const struct args *);
 int	 verb_cp(const struct args *);
+int	 verb_task_start(const struct args *);
+int	 verb_task_list(const struct args *);
+int	 verb_task_show(const struct args *);
+int	 verb_task_kill(const struct args *);
+int	 verb_task_follow(const struct args *);
+int	 verb_events(const struct args *);
 
 /* --- main.c --- */
 
@@ -117,9 +125,11 @@ struct call {
 	/* Takes the body of a good answer; false, having said why: stop. */
 	bool		(*sink)(void *, const void *, size_t);
 	void		*arg;
+	bool		 quiet;		/* why says what goes wrong, not we */
 	/* filled in */
 	void		*curl;		/* while it runs */
 	long		 status;
+	char		 why[512];	/* there was no answer, or no end */
 	struct buf	 answer;	/* without sink, or of a bad answer */
 	int		 in_errno;	/* in_fd could not be read */
 	bool		 stopped;	/* the sink said so */
@@ -129,11 +139,61 @@ struct call {
 /* false: there was no good answer, and stderr says why. */
 bool	 call_run(struct call *);
 void	 call_clear(struct call *);
+/* Why there is no connection. */
+void	 socket_explain(char *, size_t, int error);
+
+/* --- lines.c --- */
+
+/* A sink for call_run() that cuts lines, without their ends. */
+struct lines {
+	struct buf	 part;		/* not yet whole */
+	bool		(*line)(void *, const char *, size_t);
+	void		*arg;
+};
+
+bool	 lines_add(void *lines, const void *, size_t);
+/* The next two say what fails. */
+bool	 output_write(int fd, const void *, size_t);
+bool	 output_decode(struct buf *, struct slice base64);
+
+/* --- retry.c --- */
+
+/* What goes on when the daemon, or a part of it, was started again. */
+struct retry {
+	uint64_t	 since_ms;	/* of the trouble; 0: none */
+	unsigned int	 wait_ms;
+};
+
+/* It works. */
+void	 retry_good(struct retry *);
+/* Waits a while; false: it has been too long. */
+bool	 retry_wait(struct retry *);
+/* Is this error worth another try? */
+bool	 retry_worth(const char *code);
+
+/* --- command.c --- */
+
+/* Our standard input to its end. */
+bool	 command_input(struct buf *);
+/* The body of exec and tasks; the JSON writer is begun. */
+bool	 command_body(const struct args *, struct jsonw *,
+	    const struct buf *input);
+/* The same for a stream, behind a path. */
+bool	 command_path(const struct args *, struct buf *);
+
+/* --- verb_exec.c --- */
+
+/* Ours, of the object that tells how a command ended. */
+int	 exit_status(const struct json_value *);
 
 /* --- api.c --- */
 
 /* fmt with each % replaced by an argument, percent-encoded; ends in NUL. */
 bool	 path_make(struct buf *, const char *, ...);
+/* The same behind what path_make() made. */
+bool	 path_more(struct buf *, const char *, ...);
+/* "?session=S" or "&session=S", if one was given. */
+bool	 path_session(struct buf *, const struct args *);
 
 struct reply {
 	struct call		 call;
@@ -150,6 +210,8 @@ bool	 api_ask(struct reply *, const char *method, const struct jsonw *body,
 void	 reply_clear(struct reply *);
 /* The error object of an answer, or of a line of one, on stderr. */
 void	 api_complain(const void *, size_t, long status);
+/* Its code; the empty string when there is none. */
+void	 api_code(const void *, size_t, char *dst, size_t);
 
 /* --- table.c --- */
 

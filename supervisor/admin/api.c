@@ -86,6 +86,29 @@ path_make(struct buf *b, const char *fmt, ...)
 	return ok;
 }
 
+bool
+path_more(struct buf *b, const char *fmt, ...)
+{
+	va_list	 ap;
+	bool	 ok;
+
+	if (b->len > 0)
+		b->len--;		/* the NUL */
+	va_start(ap, fmt);
+	ok = path_vmake(b, fmt, ap);
+	va_end(ap);
+	return ok;
+}
+
+bool
+path_session(struct buf *b, const struct args *a)
+{
+	if (a->opt['S'] == NULL)
+		return true;
+	return path_more(b, memchr(buf_data(b), '?', b->len) == NULL ?
+	    "?session=%" : "&session=%", a->opt['S']);
+}
+
 static bool
 reply_parse(struct reply *r)
 {
@@ -167,5 +190,20 @@ api_complain(const void *text, size_t len, long status)
 	} else
 		complain("%s: %s", log_vis(c, sizeof(c), code.p, code.len),
 		    log_vis(m, sizeof(m), message.p, message.len));
+	json_free(j);
+}
+
+void
+api_code(const void *text, size_t len, char *dst, size_t size)
+{
+	struct json	*j = NULL;
+	const char	*why;
+
+	*dst = '\0';
+	if (len > 0)
+		j = json_parse(text, len, 64, &why);
+	if (!json_cstr(json_find(json_find(json_root(j), "error"), "code"),
+	    dst, size))
+		*dst = '\0';
 	json_free(j);
 }

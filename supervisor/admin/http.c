@@ -35,7 +35,8 @@ static size_t	 on_data(char *, size_t, size_t, void *);
 static size_t	 on_read(char *, size_t, size_t, void *);
 static bool	 options_set(struct call *, struct buf *url, char *why);
 static bool	 body_set(struct call *, struct curl_slist **);
-static void	 explain(const struct call *, CURLcode, const char *);
+static void	 explain(struct call *, CURLcode, const char *);
+static bool	 settle(struct call *, CURLcode, const char *);
 
 static size_t
 on_data(char *data, size_t size, size_t n, void *arg)
@@ -129,31 +130,55 @@ options_set(struct call *c, struct buf *url, char *why)
 	    SET(CURLOPT_WRITEDATA, c);
 }
 
+void
+socket_explain(char *dst, size_t size, int error)
+{
+	(void)snprintf(dst, size, "%s: %s%s", admin.socket, strerror(error),
+	    error == ENOENT || error == ECONNREFUSED ?
+	    " (does xbot-supervisor run?)" : "");
+}
+
 /* Why there was no answer at all, or not the end of one. */
 static void
-explain(const struct call *c, CURLcode code, const char *why)
+explain(struct call *c, CURLcode code, const char *why)
 {
 	long	 sys = 0;
 
+	if (*why == '\0')
+		why = curl_easy_strerror(code);
 	(void)curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &sys);
-	if (c->stopped)
-		return;
 	if (c->too_long)
-		complain("the answer is too long");
-	else if (c->in_errno != 0)
-		complain("read: %s", strerror(c->in_errno));
-	else if (code == CURLE_COULDNT_CONNECT && sys != 0)
-		complain("%s: %s%s", admin.socket, strerror((int)sys),
-		    sys == ENOENT || sys == ECONNREFUSED ?
-		    " (does xbot-supervisor run?)" : "");
+		why = "the answer is too long";
+	if (code == CURLE_COULDNT_CONNECT && sys != 0)
+		socket_explain(c->why, sizeof(c->why), (int)sys);
 	else if (code == CURLE_COULDNT_CONNECT)
-		complain("%s: cannot connect", admin.socket);
-	else if (code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE ||
-	    code == CURLE_RECV_ERROR)
-		complain("the answer broke off: %s",
-		    *why != '\0' ? why : curl_easy_strerror(code));
+		(void)snprintf(c->why, sizeof(c->why), "%s: cannot connect",
+		    admin.socket);
+	else if (c->in_errno != 0)
+		(void)snprintf(c->why, sizeof(c->why), "read: %s",
+		    strerror(c->in_errno));
 	else
-		complain("%s", *why != '\0' ? why : curl_easy_strerror(code));
+		(void)snprintf(c->why, sizeof(c->why), "%s%s",
+		    code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE ||
+		    code == CURLE_RECV_ERROR ? "the answer broke off: " : "",
+		    why);
+	if (!c->stopped && !c->quiet)
+		complain("%s", c->why);
+}
+
+/* Was it good, and if not, why?  A refusal while we still send is a reason. */
+static bool
+settle(struct call *c, CURLcode code, const char *why)
+{
+	bool	 refused = c->status >= 400 && c->answer.len > 0 &&
+		    !c->too_long;
+
+	if (code != CURLE_OK && !refused)
+		explain(c, code, why);
+	else if ((refused || c->status / 100 != 2) && !c->quiet)
+		api_complain(refused ? buf_data(&c->answer) : NULL,
+		    refused ? c->answer.len : 0, c->status);
+	return code == CURLE_OK && !refused && c->status / 100 == 2;
 }
 
 bool
@@ -163,7 +188,7 @@ call_run(struct call *c)
 	struct buf		 url = { 0 };
 	CURLcode		 code = CURLE_OUT_OF_MEMORY;
 	char			 why[CURL_ERROR_SIZE] = "", accept[64];
-	bool			 good = false;
+	bool			 good;
 
 	/* No TLS: nothing to initialise for it. */
 	if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK ||
@@ -189,15 +214,7 @@ call_run(struct call *c)
 		(void)curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE,
 		    &c->status);
 out:
-	/* A refusal may come while we still send: then it is the reason. */
-	if (c->status >= 400 && c->answer.len > 0 && !c->too_long)
-		api_complain(buf_data(&c->answer), c->answer.len, c->status);
-	else if (code != CURLE_OK)
-		explain(c, code, why);
-	else if (c->status / 100 != 2)
-		api_complain("", 0, c->status);
-	else
-		good = true;
+	good = settle(c, code, why);
 	curl_easy_cleanup(c->curl);
 	c->curl = NULL;
 	curl_slist_free_all(headers);

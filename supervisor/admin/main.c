@@ -20,6 +20,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -35,6 +36,7 @@
 struct admin	 admin;
 
 static const char	*socket_find(void);
+static void		 standard_open(void);
 static void		 usage(void) __attribute__((noreturn));
 
 void
@@ -94,6 +96,19 @@ socket_find(void)
 	return path;
 }
 
+/* A closed one would become the number of a connection. */
+static void
+standard_open(void)
+{
+	int	 fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd != -1)
+		close(fd);
+}
+
 static void
 usage(void)
 {
@@ -107,6 +122,7 @@ main(int argc, char *argv[])
 {
 	int	 ch, status;
 
+	standard_open();
 	while ((ch = getopt(argc, argv, "+js:V")) != -1)
 		switch (ch) {
 		case 'j':

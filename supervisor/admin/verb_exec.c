@@ -16,75 +16,38 @@
 
 /*
  * exec: a command in a user's sandbox, its output live, its exit status ours.
- * Runs in: xbot-admin.  When we end, for instance by Ctrl-C, the connection
- * does, and the daemon ends the command.
+ * shell: a terminal there.  Runs in: xbot-admin.  When we end, for instance
+ * by Ctrl-C, the connection does, and the daemon ends the command.
  */
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/base64.h"
-#include "proto/msg.h"
 #include "supervisor/admin/admin.h"
+#include "supervisor/admin/stream.h"
 
-#define STDIN_MAX	(768u * 1024)	/* 1 MiB of JSON holds it in base64 */
-#define LINE_MAX_BYTES	(1024u * 1024)	/* 256 KiB of output, in base64 */
 #define TIMEOUT_MAX	3600
 
 /* The answer as it comes. */
 struct run {
-	struct buf	 line;		/* not yet whole */
 	struct buf	 bytes;		/* decoded output */
 	bool		 ended;		/* its last line came */
 	int		 status;
 };
 
-static bool	 on_lines(void *, const void *, size_t);
-static bool	 on_line(struct run *, const char *, size_t);
+static bool	 on_line(void *, const char *, size_t);
 static bool	 on_output(struct run *, int, struct slice);
-static void	 on_end(struct run *, const struct json_value *);
-static bool	 input_read(struct buf *);
-static bool	 body_make(const struct args *, struct jsonw *,
-		    const struct buf *);
-static bool	 text_ok(const char *);
+static int	 plain(const struct args *);
+static int	 interactive(const struct args *, bool);
 static bool	 timeout_ok(const char *);
 
 static bool
-on_lines(void *arg, const void *data, size_t len)
-{
-	struct run	*x = arg;
-	const char	*start, *end;
-	size_t		 n, seen = x->line.len;
-
-	if (buf_add(&x->line, data, len) == -1) {
-		complain("no memory");
-		return false;
-	}
-	for (;;) {
-		start = (char *)buf_data(&x->line);
-		end = x->line.len == seen ? NULL :
-		    memchr(start + seen, '\n', x->line.len - seen);
-		if (end == NULL)
-			break;
-		n = (size_t)(end - start);
-		if (!on_line(x, start, n))
-			return false;
-		buf_drain(&x->line, n + 1);
-		seen = 0;
-	}
-	if (x->line.len <= LINE_MAX_BYTES)
-		return true;
-	complain("a line of the answer is too long");
-	return false;
-}
-
-static bool
-on_line(struct run *x, const char *line, size_t len)
+on_line(void *arg, const char *line, size_t len)
 {
 	const struct json_value	*root;
+	struct run		*x = arg;
 	struct slice		 s;
 	struct json		*j;
 	const char		*why;
@@ -96,9 +59,9 @@ on_line(struct run *x, const char *line, size_t len)
 	}
 	root = json_root(j);
 	if (admin.json && json_find(root, "error") == NULL)
-		ok = write_all(STDOUT_FILENO, line, len + 1) == 0;
+		ok = output_write(STDOUT_FILENO, line, len + 1);
 	if (!ok)
-		complain("standard output: %s", strerror(errno));
+		;
 	else if (json_find(root, "error") != NULL) {
 		x->ended = true;
 		x->status = STATUS_FAILED;
@@ -107,8 +70,10 @@ on_line(struct run *x, const char *line, size_t len)
 		ok = on_output(x, STDOUT_FILENO, s);
 	else if (json_str(json_find(root, "stderr"), &s))
 		ok = on_output(x, STDERR_FILENO, s);
-	else if (json_find(root, "exit_code") != NULL)
-		on_end(x, root);
+	else if (json_find(root, "exit_code") != NULL) {
+		x->ended = true;
+		x->status = exit_status(root);
+	}
 	json_free(j);
 	return ok;
 }
@@ -116,134 +81,27 @@ on_line(struct run *x, const char *line, size_t len)
 static bool
 on_output(struct run *x, int fd, struct slice s)
 {
-	ssize_t	 n;
-	void	*dst;
-
 	if (admin.json)
 		return true;
-	if ((dst = buf_reserve(&x->bytes, BASE64_DECODED_MAX(s.len))) ==
-	    NULL) {
-		complain("no memory");
-		return false;
-	}
-	if ((n = base64_decode(dst, s.p, s.len)) == -1) {
-		complain("the answer cannot be read: malformed base64");
-		return false;
-	}
-	if (write_all(fd, dst, (size_t)n) == 0)
-		return true;
-	complain("standard %s: %s", fd == STDOUT_FILENO ? "output" : "error",
-	    strerror(errno));
-	return false;
+	return output_decode(&x->bytes, s) &&
+	    output_write(fd, buf_data(&x->bytes), x->bytes.len);
 }
 
-static void
-on_end(struct run *x, const struct json_value *root)
+int
+exit_status(const struct json_value *end)
 {
 	int64_t	 code;
 	bool	 timed_out = false;
 
-	x->ended = true;
-	x->status = STATUS_UNKNOWN;
-	if (json_bool(json_find(root, "timed_out"), &timed_out) && timed_out) {
+	if (json_bool(json_find(end, "timed_out"), &timed_out) && timed_out) {
 		complain("the command timed out and was ended");
-		x->status = STATUS_TIMEOUT;
-	} else if (!json_int(json_find(root, "exit_code"), &code) ||
-	    code < 0 || code > 255)
-		complain("the command ended, but it is not known how");
-	else
-		x->status = (int)code;
-}
-
-static bool
-input_read(struct buf *b)
-{
-	ssize_t	 n;
-	void	*dst;
-
-	if (isatty(STDIN_FILENO)) {
-		complain("-i: standard input is a terminal; this version "
-		    "passes files and pipes only");
-		return false;
+		return STATUS_TIMEOUT;
 	}
-	for (;;) {
-		if ((dst = buf_reserve(b, 65536)) == NULL) {
-			complain("no memory");
-			return false;
-		}
-		if ((n = read(STDIN_FILENO, dst, 65536)) == 0)
-			return true;
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1) {
-			complain("standard input: %s", strerror(errno));
-			return false;
-		}
-		b->len += (size_t)n;
-		if (b->len > STDIN_MAX) {
-			complain("standard input: longer than %u bytes; copy "
-			    "a file with cp instead", STDIN_MAX);
-			return false;
-		}
-	}
-}
-
-/* JSON has no other bytes, and we do not guess what was meant. */
-static bool
-text_ok(const char *s)
-{
-	if (s == NULL || utf8_valid(s, strlen(s)))
-		return true;
-	complain("exec: a word is not UTF-8");
-	return false;
-}
-
-static bool
-body_make(const struct args *a, struct jsonw *w, const struct buf *input)
-{
-	size_t	 i;
-	int	 k;
-
-	if (!text_ok(a->opt['d']) || !text_ok(a->opt['S']))
-		return false;
-	jsonw_object(w, NULL);
-	if (a->argc == 1) {
-		if (!text_ok(a->argv[0]))
-			return false;
-		jsonw_text(w, "command", a->argv[0]);
-		jsonw_bool(w, "shell", true);
-	} else {
-		jsonw_array(w, "args");
-		for (k = 0; k < a->argc; k++) {
-			if (!text_ok(a->argv[k]))
-				return false;
-			jsonw_text(w, NULL, a->argv[k]);
-		}
-		jsonw_end(w);
-	}
-	if (a->nenv > 0) {
-		jsonw_array(w, "env");
-		for (i = 0; i < a->nenv; i++) {
-			if (!text_ok(a->env[i]))
-				return false;
-			jsonw_text(w, NULL, a->env[i]);
-		}
-		jsonw_end(w);
-	}
-	if (a->opt['d'] != NULL)
-		jsonw_text(w, "dir", a->opt['d']);
-	if (a->opt['S'] != NULL)
-		jsonw_text(w, "session", a->opt['S']);
-	if (a->opt['t'] != NULL)
-		jsonw_int(w, "timeout", strtol(a->opt['t'], NULL, 10));
-	if (input->len > 0) {
-		jsonw_base64(w, "stdin", buf_data(input), input->len);
-		jsonw_text(w, "stdin_encoding", "base64");
-	}
-	jsonw_end(w);
-	if (!jsonw_ok(w))
-		complain("no memory");
-	return jsonw_ok(w);
+	if (json_int(json_find(end, "exit_code"), &code) && code >= 0 &&
+	    code <= 255)
+		return (int)code;
+	complain("the command ended, but it is not known how");
+	return STATUS_UNKNOWN;
 }
 
 static bool
@@ -259,20 +117,19 @@ timeout_ok(const char *s)
 	    n <= TIMEOUT_MAX;
 }
 
-int
-verb_exec(const struct args *a)
+static int
+plain(const struct args *a)
 {
-	struct buf	 input = { 0 }, body = { 0 }, path = { 0 };
 	struct run	 x = { .status = STATUS_FAILED };
-	struct call	 c = { .method = "POST", .sink = on_lines, .arg = &x,
+	struct lines	 l = { .line = on_line, .arg = &x };
+	struct buf	 input = { 0 }, body = { 0 }, path = { 0 };
+	struct call	 c = { .method = "POST", .sink = lines_add, .arg = &l,
 			    .accept = "application/x-ndjson", .body = &body };
 	struct jsonw	 w;
 
-	if (!timeout_ok(a->opt['t']))
-		return verb_wrong("-t: not 1 to 3600 seconds");
 	jsonw_init(&w, &body);
-	if ((a->opt['i'] != NULL && !input_read(&input)) ||
-	    !body_make(a, &w, &input) ||
+	if ((a->opt['i'] != NULL && !command_input(&input)) ||
+	    !command_body(a, &w, &input) ||
 	    !path_make(&path, admin.json ? "/v1/users/%/exec" :
 	    "/v1/users/%/exec?encoding=base64", a->user))
 		goto out;
@@ -287,10 +144,71 @@ verb_exec(const struct args *a)
 	}
 out:
 	call_clear(&c);
-	buf_clear(&x.line);
+	buf_clear(&l.part);
 	buf_clear(&x.bytes);
 	buf_clear(&input);
 	buf_clear(&body);
 	buf_clear(&path);
 	return x.status;
+}
+
+/* "/v1/users/U/pty?cols=C&rows=R&command=..." or stdio */
+static int
+interactive(const struct args *a, bool terminal)
+{
+	struct stream_conf	 conf = { .terminal = terminal };
+	struct buf		 path = { 0 };
+	unsigned int		 cols, rows;
+	char			 size[2][16];
+	int			 status = STATUS_FAILED;
+	bool			 ok;
+
+	if (terminal) {
+		term_size(&cols, &rows);
+		(void)snprintf(size[0], sizeof(size[0]), "%u", cols);
+		(void)snprintf(size[1], sizeof(size[1]), "%u", rows);
+		ok = path_make(&path, "/v1/users/%/pty?cols=%&rows=%",
+		    a->user, size[0], size[1]);
+	} else
+		ok = path_make(&path, "/v1/users/%/stdio?encoding=base64",
+		    a->user);
+	if (ok && command_path(a, &path)) {
+		conf.path = (char *)buf_data(&path);
+		if (a->opt['t'] != NULL)
+			conf.seconds = strtol(a->opt['t'], NULL, 10);
+		status = stream_run(&conf);
+	}
+	buf_clear(&path);
+	return status;
+}
+
+int
+verb_exec(const struct args *a)
+{
+	bool	 terminal = a->opt['T'] != NULL;
+
+	if (!timeout_ok(a->opt['t']))
+		return verb_wrong("-t: not 1 to 3600 seconds");
+	if (terminal && admin.json)
+		return verb_wrong("-T: a terminal speaks no JSON");
+	if (terminal && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))) {
+		complain("-T: standard input and output are not a terminal");
+		return STATUS_FAILED;
+	}
+	if (terminal || (a->opt['i'] != NULL && !admin.json))
+		return interactive(a, terminal);
+	return plain(a);
+}
+
+int
+verb_shell(const struct args *a)
+{
+	if (admin.json)
+		return verb_wrong("a terminal speaks no JSON");
+	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
+		complain("shell: standard input and output are not a "
+		    "terminal; exec needs none");
+		return STATUS_FAILED;
+	}
+	return interactive(a, true);
 }

@@ -15,7 +15,7 @@
  */
 
 /*
- * runner list, create, delete, rename, rotate, use.  Runs in: xbot-admin.
+ * runner list, create, delete, rename, rotate, llm, use.  Runs in: xbot-admin.
  * A provider's key comes from a file: what stands in argv everybody can read.
  */
 
@@ -30,6 +30,8 @@
 
 static bool	 key_read(const char *, char [KEY_MAX + 1]);
 static void	 object_start(struct jsonw *, struct buf *);
+static bool	 options_add(struct jsonw *, const struct args *);
+static void	 secret_clear(struct buf *);
 static int	 quiet(const char *, const struct jsonw *, struct buf *,
 		    const char *, const char *, const char *);
 
@@ -104,40 +106,59 @@ object_start(struct jsonw *w, struct buf *b)
 int
 verb_runner_create(const struct args *a)
 {
-	static const struct { char opt; const char *member; } rows[] = {
-		{ 'm', "mode" }, { 'i', "docker_image" },
-		{ 'w', "workspace" }, { 'P', "llm_provider" },
-		{ 'M', "llm_model" }, { 'B', "llm_base_url" },
-	};
 	struct buf	 b = { 0 };
 	struct jsonw	 w;
 	struct reply	 r;
-	char		 key[KEY_MAX + 1];
-	const char	*value;
-	size_t		 i;
 	bool		 ok;
 
-	if (a->opt['K'] != NULL && !key_read(a->opt['K'], key))
-		return STATUS_FAILED;
 	object_start(&w, &b);
 	jsonw_text(&w, "name", a->argv[0]);
-	for (i = 0; i < NITEMS(rows); i++)
-		if ((value = a->opt[(int)rows[i].opt]) != NULL)
-			jsonw_text(&w, rows[i].member, value);
-	if (a->opt['K'] != NULL)
-		jsonw_text(&w, "llm_api_key", key);
+	if (!options_add(&w, a)) {
+		buf_clear(&b);
+		return STATUS_FAILED;
+	}
 	jsonw_end(&w);
 	ok = api_ask(&r, "POST", &w, "/v1/users/%/runners", a->user);
-	explicit_bzero(key, sizeof(key));
-	if (b.cap > 0)
-		explicit_bzero(b.mem, b.cap);
-	buf_clear(&b);
+	secret_clear(&b);
 	if (!ok)
 		return STATUS_FAILED;
 	if (!admin.json)
 		pairs_print(r.root, given, NITEMS(given));
 	reply_clear(&r);
 	return 0;
+}
+
+/* What was said of a runner, the key too. */
+static bool
+options_add(struct jsonw *w, const struct args *a)
+{
+	static const struct { char opt; const char *member; } rows[] = {
+		{ 'm', "mode" }, { 'i', "docker_image" },
+		{ 'w', "workspace" }, { 'P', "llm_provider" },
+		{ 'M', "llm_model" }, { 'B', "llm_base_url" },
+	};
+	char		 key[KEY_MAX + 1];
+	const char	*value;
+	size_t		 i;
+
+	if (a->opt['K'] != NULL) {
+		if (!key_read(a->opt['K'], key))
+			return false;
+		jsonw_text(w, "llm_api_key", key);
+		explicit_bzero(key, sizeof(key));
+	}
+	for (i = 0; i < NITEMS(rows); i++)
+		if ((value = a->opt[(int)rows[i].opt]) != NULL)
+			jsonw_text(w, rows[i].member, value);
+	return true;
+}
+
+static void
+secret_clear(struct buf *b)
+{
+	if (b->cap > 0)
+		explicit_bzero(b->mem, b->cap);
+	buf_clear(b);
 }
 
 /* A change whose success is silent; takes the body's bytes. */
@@ -149,7 +170,7 @@ quiet(const char *method, const struct jsonw *w, struct buf *b,
 	bool		 ok;
 
 	ok = api_ask(&r, method, w, path, user, name);
-	buf_clear(b);
+	secret_clear(b);
 	if (!ok)
 		return STATUS_FAILED;
 	reply_clear(&r);
@@ -190,6 +211,25 @@ verb_runner_rotate(const struct args *a)
 		pairs_print(r.root, given, NITEMS(given));
 	reply_clear(&r);
 	return 0;
+}
+
+int
+verb_runner_llm(const struct args *a)
+{
+	struct buf	 b = { 0 };
+	struct jsonw	 w;
+
+	if (a->opt['P'] == NULL && a->opt['M'] == NULL &&
+	    a->opt['B'] == NULL && a->opt['K'] == NULL)
+		return verb_wrong("what is to change?");
+	object_start(&w, &b);
+	if (!options_add(&w, a)) {
+		buf_clear(&b);
+		return STATUS_FAILED;
+	}
+	jsonw_end(&w);
+	return quiet("PATCH", &w, &b, "/v1/users/%/runners/%", a->user,
+	    a->argv[0]);
 }
 
 int

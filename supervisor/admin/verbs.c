@@ -34,11 +34,25 @@ static const struct verb verbs[] = {
 	{ "users", NULL, "", "", 0, 0, false, verb_users },
 	{ "route", NULL, "u:S:", USER " [-S session]", 0, 0, true,
 	    verb_route },
-	{ "exec", NULL, "u:id:e:S:t:", USER " [-i] [-d directory] "
+	{ "exec", NULL, "u:iTd:e:S:t:", USER " [-iT] [-d directory] "
 	    "[-e name=value] [-S session]\n\t    [-t seconds] [--] "
 	    "command [argument ...]", 1, ANY, true, verb_exec },
+	{ "shell", NULL, "u:d:S:", USER " [-d directory] [-S session]", 0, 0,
+	    true, verb_shell },
 	{ "cp", NULL, "u:pS:", USER " [-p] [-S session] source "
 	    "destination", 2, 2, true, verb_cp },
+	{ "task", "start", "u:id:e:S:", USER " [-i] [-d directory] "
+	    "[-e name=value]\n\t    [-S session] [--] command "
+	    "[argument ...]", 1, ANY, true, verb_task_start },
+	{ "task", "list", "u:S:", USER " [-S session]", 0, 0, true,
+	    verb_task_list },
+	{ "task", "show", "u:S:", USER " [-S session] task", 1, 1, true,
+	    verb_task_show },
+	{ "task", "follow", "u:S:", USER " [-S session] task", 1, 1, true,
+	    verb_task_follow },
+	{ "task", "kill", "u:S:", USER " [-S session] task", 1, 1, true,
+	    verb_task_kill },
+	{ "events", NULL, "u:", "[" USER "]", 0, 0, false, verb_events },
 	{ "runner", "list", "u:", USER, 0, 0, true, verb_runner_list },
 	{ "runner", "create", "u:m:i:w:B:K:M:P:", USER " [-m mode] "
 	    "[-i image] [-w workspace]\n\t    [--llm-provider name] "
@@ -51,6 +65,9 @@ static const struct verb verbs[] = {
 	    verb_runner_rename },
 	{ "runner", "rotate", "u:", USER " name", 1, 1, true,
 	    verb_runner_rotate },
+	{ "runner", "llm", "u:B:K:M:P:", USER " [--llm-provider name] "
+	    "[--llm-model name]\n\t    [--llm-base-url url] "
+	    "[--llm-api-key-file file] name", 1, 1, true, verb_runner_llm },
 	{ "runner", "use", "u:S:", USER " [-S session] name", 1, 1, true,
 	    verb_runner_use },
 	{ "token", "create", "u:sn:", "-s | " USER " [-n name]", 0, 0,

@@ -100,7 +100,7 @@ wsc_failed(void *arg, int status, const char *why)
 	closed++;
 }
 
-static const struct wsc_ops wscops = { wsc_open, wsc_failed };
+static const struct wsc_ops wscops = { wsc_open, wsc_failed, NULL };
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -91,7 +91,7 @@ on_fail(void *arg, int status, const char *why)
 }
 
 static const struct http_server_ops server_ops = { .on_request = on_request };
-static const struct wsc_ops client_ops = { on_open, on_fail };
+static const struct wsc_ops client_ops = { on_open, on_fail, NULL };
 
 int
 main(int argc, char *argv[])

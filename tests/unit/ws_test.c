@@ -687,7 +687,7 @@ cl_fail(void *arg, int status, const char *why)
 	snprintf(cl.why, sizeof(cl.why), "%s", why);
 }
 
-static const struct wsc_ops cl_ops = { cl_open, cl_fail };
+static const struct wsc_ops cl_ops = { cl_open, cl_fail, NULL };
 
 static int
 cl_begin(struct side *s, const struct wsc_conf *conf)
