@@ -30,6 +30,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 
+#include "base/exlink.h"
 #include "base/log.h"
 #include "base/tls_client.h"
 #include "base/ws_client.h"
@@ -40,6 +41,9 @@
 #include "runner/resolve.h"
 #include "runner/v1_in.h"
 #include "runner/v1_out.h"
+#include "runner/v1_stream.h"
+#include "runner/v1_task.h"
+#include "runner/v2.h"
 
 #define HANDSHAKE_MS	45000	/* all addresses together */
 #define HANDSHAKE_MIN	5000	/* for one of several */
@@ -83,6 +87,7 @@ static struct {
 	const char		*skip;		/* why the rest is dropped */
 	unsigned int		 skipped;	/* messages without an answer */
 	bool			 paused;
+	bool			 v2;		/* selected by the server */
 	bool			 stopping;
 } lk;
 
@@ -252,6 +257,7 @@ link_connect_next(void)
 	struct wsc_conf		 conf = {
 		.host = lk.conf->url->authority,
 		.path = lk.conf->url->target,
+		.subprotocols = EXLINK_PROTOCOL,
 		.tls_why = lk.conf->tls != NULL ? tls_client_why : NULL,
 	};
 	const struct resolve_addr *a;
@@ -305,12 +311,13 @@ on_open(void *arg, struct ws *ws, const char *subprotocol)
 {
 	lk.wsc = NULL;
 	lk.ws = ws;
+	lk.v2 = subprotocol != NULL;
 	lk.state = LINK_REGISTERING;
 	/* Messages are counted here, where they are kept. */
 	ws_set_limits(ws, 0, 0);
 	ws_set_keepalive(ws, PING_MS, DEAD_MS);
 	ws_set_stall(ws, STALL_MS);
-	register_send(ws, &lk.conf->reg);
+	register_send(ws, &lk.conf->reg, lk.v2);
 	timer_set(V1_REGISTER_WAIT * 1000);
 }
 
@@ -325,7 +332,9 @@ on_data(struct ws *ws, void *arg, enum ws_opcode opcode, int first, int fin,
 		return;
 	if (first)
 		lk.skip = NULL;
-	if (lk.skip == NULL && len > max - lk.in.len)
+	if (lk.v2 && lk.state == LINK_SERVING && opcode != WS_BINARY)
+		lk.skip = "a message that is not binary";
+	else if (lk.skip == NULL && len > max - lk.in.len)
 		lk.skip = "the message is larger than 700 MiB";
 	else if (lk.skip == NULL && !budget_take(len))
 		lk.skip = "the runner has no memory left for this message";
@@ -356,6 +365,10 @@ link_take(void)
 
 	if (lk.state == LINK_REGISTERING)
 		link_register((char *)buf_data(&lk.in), len);
+	else if (lk.v2 && lk.skip != NULL)
+		v2_refuse(lk.skip);
+	else if (lk.v2)
+		v2_message(buf_data(&lk.in), len);
 	else if (lk.skip != NULL)
 		v1_in_refuse(&lk.in, lk.skip);
 	else if ((why = v1_in_message(&lk.in)) != NULL)
@@ -394,8 +407,12 @@ link_register(char *text, size_t len)
 	if (answer == REGISTER_OK) {
 		lk.state = LINK_SERVING;
 		lk.since = op_now_ms();
-		reply_attach(lk.ws);
-		log_info("registered");
+		v1_task_back();
+		if (lk.v2)
+			v2_attach(lk.ws);
+		else
+			reply_attach(lk.ws);
+		log_info("registered, protocol %d", lk.v2 ? 2 : 1);
 		return;
 	}
 	/* Asking again at once would change nothing. */
@@ -409,7 +426,12 @@ link_register(char *text, size_t len)
 static void
 on_writable(struct ws *ws, void *arg)
 {
+	if (lk.v2) {
+		v2_writable();
+		return;
+	}
 	reply_writable();
+	v1_stream_writable();
 	if (lk.paused && reply_waiting() < REPLY_LOW) {
 		lk.paused = false;
 		ws_resume(ws);
@@ -428,6 +450,7 @@ link_forget(void)
 	buf_clear(&lk.in);
 	v1_out_abandon();
 	reply_attach(NULL);
+	v2_detach();
 }
 
 static void
@@ -437,7 +460,9 @@ on_close(struct ws *ws, void *arg, int code)
 	char			 text[64];
 
 	link_forget();
-	if (was == LINK_SERVING && op_now_ms() - lk.since >= HEALTHY_MS)
+	/* Protocol 2: what waits for the next connection must not wait long. */
+	if (was == LINK_SERVING && (op_now_ms() - lk.since >= HEALTHY_MS ||
+	    (lk.v2 && v2_moved())))
 		lk.attempt = lk.step = 0;
 	snprintf(text, sizeof(text), was == LINK_SERVING ?
 	    "connection lost (%d)" : "registration failed (%d)", code);

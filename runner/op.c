@@ -98,11 +98,13 @@ op_find(const struct id16 *job)
 struct op *
 op_any(void)
 {
-	size_t	 i;
+	struct op	*op;
+	size_t		 i;
 
 	for (i = 0; i < BUCKETS; i++)
-		if (!LIST_EMPTY(&buckets[i]))
-			return LIST_FIRST(&buckets[i]);
+		LIST_FOREACH(op, &buckets[i], entry)
+			if (!op->stays)
+				return op;
 	return NULL;
 }
 

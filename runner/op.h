@@ -33,7 +33,10 @@
 #include "proto/buf.h"
 #include "proto/msg.h"
 
+struct chan;
 struct evbuffer;
+struct fetch;
+struct stream;
 
 #define OP_MAX		1024	/* at once; a server has no use for more */
 #define OP_ID_MAX	4096	/* bytes of a request id, echoed as it is */
@@ -45,6 +48,13 @@ struct op {
 	char		*id;		/* of the request; owned */
 	size_t		 idlen;
 	uint64_t	 start_ms;
+	/* Handles the executor's answers; NULL: v1_out does. */
+	void		(*answer)(struct op *, struct chan *,
+			    const struct msg *);
+	bool		 stays;		/* with whoever made it: op_any passes */
+	struct id16	 target;	/* the task this is about */
+	struct stream	*stream;	/* borrowed */
+	struct fetch	*fetch;		/* borrowed */
 
 	/* Input, in place: base64 is decoded to where it stood. */
 	struct buf	 text;		/* the message, charged; may be empty */
@@ -64,8 +74,13 @@ struct op {
 	uint64_t	 credit[2];
 	uint64_t	 dropped[2];
 
+	/* Of task_info. */
+	bool		 running;
+	uint8_t		 how;
+	int32_t		 code;
+
 	/* Of file_info; its name is in out[0]. */
-	bool		 informed;
+	bool		 informed;	/* or of task_info */
 	uint64_t	 size;
 	uint32_t	 mode;
 	int64_t		 mtime_ns;
@@ -78,7 +93,7 @@ struct op	*op_new(enum v1_type, struct slice id);
 /* Answers are for nobody any more.  Gives back what was charged. */
 void		 op_free(struct op *);
 struct op	*op_find(const struct id16 *);
-/* Any one; NULL when there is none. */
+/* Any one that does not stay; NULL when there is none. */
 struct op	*op_any(void);
 struct slice	 op_id(const struct op *);
 /* Appends to out[i]; false when the budget is used up. */

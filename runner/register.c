@@ -54,7 +54,7 @@ register_shell(void)
 }
 
 void
-register_send(struct ws *ws, const struct registration *reg)
+register_send(struct ws *ws, const struct registration *reg, bool v2)
 {
 	struct buf	 text = { 0 };
 	struct jsonw	 w;
@@ -71,6 +71,8 @@ register_send(struct ws *ws, const struct registration *reg)
 	jsonw_text(&w, "auth_token", reg->token);
 	jsonw_text(&w, "workspace", reg->workspace);
 	jsonw_text(&w, "shell", reg->shell);
+	if (v2 && reg->name[0] != '\0')
+		jsonw_text(&w, "name", reg->name);
 	jsonw_end(&w);
 	jsonw_end(&w);
 	if (!jsonw_ok(&w))

@@ -33,12 +33,14 @@ struct registration {
 	const char	*token;
 	const char	*workspace;	/* canonical */
 	const char	*shell;
+	const char	*name;		/* protocol 2 only; "": none */
 };
 
 /* The shell that the server may name in its commands. */
 const char	*register_shell(void);
 /* Sends the register message. */
-void		 register_send(struct ws *, const struct registration *);
+void		 register_send(struct ws *, const struct registration *,
+		    bool v2);
 
 enum register_answer {
 	REGISTER_OK,

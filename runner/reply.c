@@ -260,6 +260,18 @@ reply_bytes(struct reply *r, struct slice s)
 }
 
 void
+reply_base64_bytes(struct reply *r, const void *bytes, size_t n)
+{
+	struct buf	 out = { 0 };
+	char		*dst;
+
+	if ((dst = buf_reserve(&out, BASE64_LEN(n) + 1)) == NULL)
+		must(-1);
+	raw_add(r, dst, base64_encode(dst, bytes, n));
+	buf_clear(&out);
+}
+
+void
 reply_text(struct reply *r, struct evbuffer *eb)
 {
 	part_take(r, PART_TEXT, eb);
@@ -355,4 +367,10 @@ size_t
 reply_waiting(void)
 {
 	return waiting;
+}
+
+bool
+reply_busy(void)
+{
+	return full || !TAILQ_EMPTY(&queue);
 }

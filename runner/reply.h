@@ -44,6 +44,8 @@ void		 reply_json(struct reply *, const char *, ...)
 		    __attribute__((format(printf, 2, 3)));
 /* A JSON string without quotes; bytes that are not UTF-8 become U+FFFD. */
 void		 reply_bytes(struct reply *, struct slice);
+/* The same in base64, now. */
+void		 reply_base64_bytes(struct reply *, const void *, size_t);
 /* takes the buffer, which was charged to the budget. */
 void		 reply_text(struct reply *, struct evbuffer *);
 void		 reply_base64(struct reply *, struct evbuffer *);
@@ -59,5 +61,7 @@ void		 reply_attach(struct ws *);
 /* The connection takes more. */
 void		 reply_writable(void);
 size_t		 reply_waiting(void);
+/* The connection has more than enough to do. */
+bool		 reply_busy(void);
 
 #endif

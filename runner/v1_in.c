@@ -19,48 +19,25 @@
  * Input is hostile: the server may be anybody's.
  */
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "base/v1.h"
-#include "proto/exec_msg.h"
 #include "proto/frame.h"
 #include "proto/jobs.h"
 #include "runner/budget.h"
-#include "runner/native.h"
-#include "runner/op.h"
+#include "runner/fetch.h"
+#include "runner/launch.h"
 #include "runner/reply.h"
 #include "runner/v1_in.h"
 #include "runner/v1_out.h"
-#include "runner/workdir.h"
+#include "runner/v1_req.h"
+#include "runner/v1_stream.h"
+#include "runner/v1_task.h"
 
 #define DECODE_CHUNK	(128 * 1024)	/* base64 characters at a time */
-#define ARGS_MAX	4096		/* as job_start's argv */
-#define ENV_MAX		1024		/* as job_start's env */
 #define DIR_PERM	0755		/* D17: perm 0 means these */
 #define FILE_PERM	0644
 
-/* A request in hand. */
-struct request {
-	struct v1_message	 msg;
-	struct buf		*text;
-	struct slice		 type;		/* for the log */
-};
-
-enum row_kind {
-	ROW_START,		/* start() turns it into an operation */
-	ROW_LATER,		/* known, not built into this version */
-	ROW_SILENT		/* the same, and never answered */
-};
-
-struct row {
-	enum row_kind	  kind;
-	void		(*start)(struct request *);
-};
-
-static void	start_exec(struct request *);
 static void	start_read_file(struct request *);
 static void	start_write_file(struct request *);
 static void	start_mkdir_all(struct request *);
@@ -68,67 +45,37 @@ static void	start_remove(struct request *);
 static void	start_remove_all(struct request *);
 static void	start_stat(struct request *);
 static void	start_read_dir(struct request *);
+static void	start_download(struct request *);
+static void	start_llm(struct request *);
+static void	start_path(struct request *, uint16_t);
+static void	on_downloaded(void *, const struct fetched *);
+static uint32_t	perm_of(int64_t, uint32_t);
 
-static const struct row	rows[V1_TYPE_MAX] = {
-	[V1_EXEC] =		{ ROW_START, start_exec },
-	[V1_READ_FILE] =	{ ROW_START, start_read_file },
-	[V1_WRITE_FILE] =	{ ROW_START, start_write_file },
-	[V1_MKDIR_ALL] =	{ ROW_START, start_mkdir_all },
-	[V1_REMOVE] =		{ ROW_START, start_remove },
-	[V1_REMOVE_ALL] =	{ ROW_START, start_remove_all },
-	[V1_STAT] =		{ ROW_START, start_stat },
-	[V1_READ_DIR] =		{ ROW_START, start_read_dir },
-	[V1_DOWNLOAD_FILE] =	{ ROW_LATER, NULL },
-	[V1_BG_EXEC] =		{ ROW_LATER, NULL },
-	[V1_BG_KILL] =		{ ROW_LATER, NULL },
-	[V1_BG_STATUS] =	{ ROW_LATER, NULL },
-	[V1_STDIO_START] =	{ ROW_LATER, NULL },
-	[V1_STDIO_WRITE] =	{ ROW_SILENT, NULL },
-	[V1_STDIO_CLOSE] =	{ ROW_LATER, NULL },
-	[V1_PTY_CREATE] =	{ ROW_LATER, NULL },
-	[V1_PTY_STDIN] =	{ ROW_SILENT, NULL },
-	[V1_PTY_RESIZE] =	{ ROW_SILENT, NULL },
-	[V1_PTY_CLOSE] =	{ ROW_LATER, NULL },
-	[V1_LLM_GENERATE] =	{ ROW_LATER, NULL },
-	[V1_LLM_MODELS] =	{ ROW_LATER, NULL },
+static void	(*const rows[V1_TYPE_MAX])(struct request *) = {
+	[V1_EXEC] =		start_exec,
+	[V1_READ_FILE] =	start_read_file,
+	[V1_WRITE_FILE] =	start_write_file,
+	[V1_MKDIR_ALL] =	start_mkdir_all,
+	[V1_REMOVE] =		start_remove,
+	[V1_REMOVE_ALL] =	start_remove_all,
+	[V1_STAT] =		start_stat,
+	[V1_READ_DIR] =		start_read_dir,
+	[V1_DOWNLOAD_FILE] =	start_download,
+	[V1_BG_EXEC] =		start_bg_exec,
+	[V1_BG_KILL] =		start_bg_kill,
+	[V1_BG_STATUS] =	start_bg_status,
+	[V1_STDIO_START] =	start_stdio,
+	[V1_STDIO_WRITE] =	stream_input,
+	[V1_STDIO_CLOSE] =	stream_close,
+	[V1_PTY_CREATE] =	start_pty,
+	[V1_PTY_STDIN] =	stream_input,
+	[V1_PTY_RESIZE] =	stream_resize,
+	[V1_PTY_CLOSE] =	stream_close,
+	[V1_LLM_GENERATE] =	start_llm,
+	[V1_LLM_MODELS] =	start_llm,
 };
 
-static const char	*in_workspace;
-static bool		 in_full_control;
-
-static bool	body_members(struct request *, struct v1_member *, size_t);
-static bool	member_text(struct request *, struct v1_member *,
-		    struct slice *);
-static bool	member_int(struct request *, struct v1_member *, int64_t *);
-static bool	member_list(struct request *, struct v1_member *, size_t,
-		    struct slice **, uint32_t *);
-static void	refuse(struct request *, enum xerr, const char *, ...)
-		    __attribute__((format(printf, 3, 4)));
-static struct op *op_begin(struct request *);
-static bool	op_start(struct op *, uint16_t, const void *);
-static void	op_feed_from(struct op *, struct request *, struct slice,
-		    uint8_t, bool);
-static void	start_path(struct request *, uint16_t);
 static bool	feed_decode(struct op *);
-
-void
-v1_in_init(const char *workspace, bool full_control)
-{
-	in_workspace = workspace;
-	in_full_control = full_control;
-}
-
-static void
-refuse(struct request *r, enum xerr code, const char *fmt, ...)
-{
-	char	 text[512];
-	va_list	 ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	reply_error(r->msg.id, r->type, code, slice_str(text));
-}
 
 const char *
 v1_in_message(struct buf *text)
@@ -145,15 +92,10 @@ v1_in_message(struct buf *text)
 	log_debug("request %s %s",
 	    log_vis(vis, sizeof(vis), r.type.p, r.type.len),
 	    log_vis(vid, sizeof(vid), r.msg.id.p, r.msg.id.len));
-	if (rows[r.msg.type].kind == ROW_SILENT)
-		return NULL;
-	if (rows[r.msg.type].kind == ROW_LATER)
-		refuse(&r, XERR_ENOTSUP, "%s is not supported by this runner "
-		    "version", v1_type_name(r.msg.type));
-	else if (rows[r.msg.type].start != NULL)
-		rows[r.msg.type].start(&r);
+	if (rows[r.msg.type] != NULL)
+		rows[r.msg.type](&r);
 	else
-		refuse(&r, XERR_EINVAL, "unknown request type: %.*s",
+		req_refuse(&r, XERR_EINVAL, "unknown request type: %.*s",
 		    r.type.len < 128 ? (int)r.type.len : 128,
 		    r.type.len > 0 ? (const char *)r.type.p : "");
 	return NULL;
@@ -181,124 +123,7 @@ v1_in_refuse(struct buf *text, const char *why)
 		return;
 	}
 	r.type = r.msg.type_text;
-	refuse(&r, XERR_E2BIG, "%s", why);
-}
-
-static bool
-body_members(struct request *r, struct v1_member *m, size_t n)
-{
-	if (v1_members(&r->msg.body, m, n))
-		return true;
-	refuse(r, XERR_EINVAL, "invalid %s request: it has no body",
-	    v1_type_name(r->msg.type));
-	return false;
-}
-
-/* UTF-8 that can become a C string; "" when it is not there. */
-static bool
-member_text(struct request *r, struct v1_member *m, struct slice *out)
-{
-	*out = (struct slice){ "", 0 };
-	if (m->value.kind == V1_ABSENT || m->value.kind == V1_NULL)
-		return true;
-	if (m->value.kind == V1_STRING) {
-		*out = v1_string(&m->value);
-		if (out->len == 0)
-			out->p = "";
-		if (memchr(out->p, '\0', out->len) == NULL &&
-		    utf8_valid(out->p, out->len))
-			return true;
-	}
-	refuse(r, XERR_EINVAL, "invalid %s request: %s is no proper text",
-	    v1_type_name(r->msg.type), m->key);
-	return false;
-}
-
-static bool
-member_int(struct request *r, struct v1_member *m, int64_t *out)
-{
-	*out = 0;
-	if (m->value.kind == V1_ABSENT || m->value.kind == V1_NULL ||
-	    v1_int(&m->value, out))
-		return true;
-	refuse(r, XERR_EINVAL, "invalid %s request: %s is no integer",
-	    v1_type_name(r->msg.type), m->key);
-	return false;
-}
-
-/* The caller frees *out, also on failure. */
-static bool
-member_list(struct request *r, struct v1_member *m, size_t max,
-    struct slice **out, uint32_t *n)
-{
-	struct v1_member	 e = { .key = m->key };
-
-	*out = NULL;
-	*n = 0;
-	if (m->value.kind == V1_ABSENT || m->value.kind == V1_NULL)
-		return true;
-	if (m->value.kind != V1_ARRAY) {
-		refuse(r, XERR_EINVAL, "invalid %s request: %s is no list",
-		    v1_type_name(r->msg.type), m->key);
-		return false;
-	}
-	if ((*out = calloc(max, sizeof(**out))) == NULL)
-		fatalx("out of memory");
-	while (v1_element(&m->value, &e.value)) {
-		if (*n == max) {
-			refuse(r, XERR_EIO, "exec error: %s: more than %zu",
-			    m->key, max);
-			return false;
-		}
-		if (e.value.kind == V1_NULL)
-			e.value.kind = V1_ARRAY;	/* no text */
-		if (!member_text(r, &e, &(*out)[(*n)++]))
-			return false;
-	}
-	return true;
-}
-
-static struct op *
-op_begin(struct request *r)
-{
-	struct op	*op;
-
-	if (!native_up()) {
-		refuse(r, XERR_EIO, "the executor is being restarted");
-		return NULL;
-	}
-	if ((op = op_new(r->msg.type, r->msg.id)) == NULL)
-		refuse(r, XERR_EBUSY, "%d requests are in progress", OP_MAX);
-	return op;
-}
-
-static bool
-op_start(struct op *op, uint16_t type, const void *body)
-{
-	if (!native_send(type, body)) {
-		v1_out_fail(op, op->type == V1_EXEC ? XERR_EIO : XERR_EINVAL,
-		    op->type == V1_EXEC ? "exec error: the arguments are too "
-		    "long or not UTF-8" : "path too long");
-		return false;
-	}
-	v1_out_open(op);
-	return true;
-}
-
-/* The message's memory is the operation's from here on. */
-static void
-op_feed_from(struct op *op, struct request *r, struct slice in,
-    uint8_t stream, bool b64)
-{
-	op->in_stream = stream;
-	op->in = (char *)(uintptr_t)in.p;
-	op->in_raw = b64 ? 0 : in.len;
-	op->in_b64 = b64 ? in.len : 0;
-	if (in.len > 0) {
-		op->text = *r->text;
-		memset(r->text, 0, sizeof(*r->text));
-	}
-	v1_in_feed(op);
+	req_refuse(&r, XERR_E2BIG, "%s", why);
 }
 
 /* The next piece of base64 to bytes, where it stands. */
@@ -336,7 +161,7 @@ v1_in_feed(struct op *op)
 		if (op->in_sent == op->in_raw && op->in_b64 == 0) {
 			eof.offset = op->in_sent;
 			op->in_eof = true;
-			native_send(EXEC_JOB_EOF, &eof);
+			launch_send(EXEC_JOB_EOF, &eof);
 			return;
 		}
 		n = op->in_raw - (size_t)op->in_sent;
@@ -348,98 +173,10 @@ v1_in_feed(struct op *op)
 			return;
 		data.offset = op->in_sent;
 		data.bytes = (struct slice){ op->in + op->in_sent, n };
-		if (n > 0 && !native_send(EXEC_JOB_DATA, &data))
+		if (n > 0 && !launch_send(EXEC_JOB_DATA, &data))
 			return;
 		op->in_sent += n;
 	}
-}
-
-/* -- exec -- */
-
-enum { X_COMMAND, X_ARGS, X_SHELL, X_DIR, X_ENV, X_STDIN, X_TIMEOUT, X_USER,
-    X_MAX };
-
-struct exec_args {
-	struct slice	 command, dir, user;
-	struct slice	*args, *env;
-	uint32_t	 nargs, nenv;
-	int64_t		 timeout;
-	bool		 shell;
-};
-
-static bool	exec_read(struct request *, struct v1_member *,
-		    struct exec_args *);
-
-static bool
-exec_read(struct request *r, struct v1_member *m, struct exec_args *x)
-{
-	if (!body_members(r, m, X_MAX) ||
-	    !member_text(r, &m[X_COMMAND], &x->command) ||
-	    !member_list(r, &m[X_ARGS], ARGS_MAX, &x->args, &x->nargs) ||
-	    !member_text(r, &m[X_DIR], &x->dir) ||
-	    !member_list(r, &m[X_ENV], ENV_MAX, &x->env, &x->nenv) ||
-	    !member_int(r, &m[X_TIMEOUT], &x->timeout) ||
-	    !member_text(r, &m[X_USER], &x->user))
-		return false;
-	if (m[X_SHELL].value.kind != V1_ABSENT &&
-	    m[X_SHELL].value.kind != V1_NULL &&
-	    !v1_bool(&m[X_SHELL].value, &x->shell)) {
-		refuse(r, XERR_EINVAL, "invalid exec request: shell is "
-		    "neither true nor false");
-		return false;
-	}
-	if (m[X_STDIN].value.kind != V1_ABSENT &&
-	    m[X_STDIN].value.kind != V1_NULL &&
-	    m[X_STDIN].value.kind != V1_STRING) {
-		refuse(r, XERR_EINVAL, "invalid exec request: stdin is no "
-		    "text");
-		return false;
-	}
-	if (!x->shell && x->nargs == 0) {
-		refuse(r, XERR_EIO,
-		    "exec error: non-shell exec requires args to be set");
-		return false;
-	}
-	if (x->timeout <= 0)
-		x->timeout = V1_TIMEOUT_DEFAULT;
-	if (x->timeout > V1_TIMEOUT_MAX)
-		x->timeout = V1_TIMEOUT_MAX;
-	return true;
-}
-
-static void
-start_exec(struct request *r)
-{
-	struct v1_member	 m[X_MAX] = {
-		[X_COMMAND] = { "command" }, [X_ARGS] = { "args" },
-		[X_SHELL] = { "shell" }, [X_DIR] = { "dir" },
-		[X_ENV] = { "env" }, [X_STDIN] = { "stdin" },
-		[X_TIMEOUT] = { "timeout" }, [X_USER] = { "run_as_user" },
-	};
-	struct exec_args	 x = { 0 };
-	struct exec_job_start	 start = { .kind = JOB_EXEC };
-	struct slice		 shell[] = { slice_str("/bin/sh"),
-				    slice_str("-c"), { NULL, 0 } };
-	struct op		*op;
-
-	if (!exec_read(r, m, &x) || (op = op_begin(r)) == NULL)
-		goto out;
-	shell[2] = x.command;
-	start.job = op->job;
-	start.argv = x.shell ? (struct slices){ shell, 3 } :
-	    (struct slices){ x.args, x.nargs };
-	start.run_as_user = x.user;
-	start.env = (struct slices){ x.env, x.nenv };
-	start.timeout_ms = (uint32_t)x.timeout * 1000;
-	/* Protocol v1: a directory outside means the workspace. */
-	if (in_full_control || workdir_inside(in_workspace, x.dir))
-		start.dir = x.dir;
-	if (op_start(op, EXEC_JOB_START, &start))
-		op_feed_from(op, r, v1_string(&m[X_STDIN].value),
-		    STREAM_STDIN, false);
-out:
-	free(x.args);
-	free(x.env);
 }
 
 /* -- files -- */
@@ -454,8 +191,8 @@ start_path(struct request *r, uint16_t type)
 	struct op		*op;
 
 	memset(&any, 0, sizeof(any));
-	if (!body_members(r, m, 1) || !member_text(r, &m[0], &path) ||
-	    (op = op_begin(r)) == NULL)
+	if (!req_members(r, m, 1) || !req_text(r, &m[0], &path) ||
+	    (op = req_begin(r)) == NULL)
 		return;
 	any.file_stat.job = op->job;
 	any.file_stat.path = path;
@@ -463,7 +200,7 @@ start_path(struct request *r, uint16_t type)
 		any.file_remove.recursive = op->type == V1_REMOVE_ALL;
 		any.file_remove.missing_ok = op->type == V1_REMOVE_ALL;
 	}
-	op_start(op, type, &any);
+	req_start(op, type, &any);
 }
 
 _Static_assert(offsetof(struct exec_file_stat, path) ==
@@ -521,28 +258,28 @@ start_write_file(struct request *r)
 	struct op		*op;
 	int64_t			 perm;
 
-	if (!body_members(r, m, 3) || !member_text(r, &m[0], &put.path) ||
-	    !member_int(r, &m[2], &perm))
+	if (!req_members(r, m, 3) || !req_text(r, &m[0], &put.path) ||
+	    !req_int(r, &m[2], &perm))
 		return;
 	/* Not a text to be checked: whatever it is, base64 it must be. */
 	if (m[1].value.kind != V1_STRING && m[1].value.kind != V1_ABSENT &&
 	    m[1].value.kind != V1_NULL) {
-		refuse(r, XERR_EINVAL, "invalid write_file request: data is "
+		req_refuse(r, XERR_EINVAL, "invalid write_file request: data is "
 		    "no text");
 		return;
 	}
 	data = v1_string(&m[1].value);
 	if (perm < 0 || perm > UINT32_MAX) {
-		refuse(r, XERR_EINVAL, "invalid write_file request: perm");
+		req_refuse(r, XERR_EINVAL, "invalid write_file request: perm");
 		return;
 	}
-	if ((op = op_begin(r)) == NULL)
+	if ((op = req_begin(r)) == NULL)
 		return;
 	put.job = op->job;
 	put.mode = perm_of(perm, FILE_PERM);
 	put.limit = BUDGET_MESSAGE;
-	if (op_start(op, EXEC_FILE_PUT, &put))
-		op_feed_from(op, r, data, STREAM_FILE, true);
+	if (req_start(op, EXEC_FILE_PUT, &put))
+		req_feed(op, r, data, STREAM_FILE, true);
 }
 
 static void
@@ -554,16 +291,72 @@ start_mkdir_all(struct request *r)
 	struct op		*op;
 	int64_t			 perm;
 
-	if (!body_members(r, m, 2) || !member_text(r, &m[0], &dir.path) ||
-	    !member_int(r, &m[1], &perm))
+	if (!req_members(r, m, 2) || !req_text(r, &m[0], &dir.path) ||
+	    !req_int(r, &m[1], &perm))
 		return;
 	if (perm < 0 || perm > UINT32_MAX) {
-		refuse(r, XERR_EINVAL, "invalid mkdir_all request: perm");
+		req_refuse(r, XERR_EINVAL, "invalid mkdir_all request: perm");
 		return;
 	}
-	if ((op = op_begin(r)) == NULL)
+	if ((op = req_begin(r)) == NULL)
 		return;
 	dir.job = op->job;
 	dir.mode = perm_of(perm, DIR_PERM);
-	op_start(op, EXEC_FILE_MKDIR, &dir);
+	req_start(op, EXEC_FILE_MKDIR, &dir);
+}
+
+/* -- downloads -- */
+
+static void
+on_downloaded(void *arg, const struct fetched *f)
+{
+	struct op	*op = arg;
+	struct reply	*r;
+
+	if (f->code != XERR_NONE)
+		reply_error(op_id(op), slice_str(v1_type_name(op->type)),
+		    f->code, slice_str(f->why));
+	else {
+		r = reply_new(op_id(op), V1_OK);
+		reply_json(r, ",\"body\":{\"size\":%llu}}",
+		    (unsigned long long)f->size);
+		reply_queue(r);
+	}
+	op_free(op);
+}
+
+static void
+start_download(struct request *r)
+{
+	struct v1_member	 m[] = { { .key = "url" },
+		{ .key = "output_path" } };
+	struct fetched		 why;
+	struct slice		 url, path;
+	struct op		*op;
+
+	if (!req_members(r, m, 2) || !req_text(r, &m[0], &url) ||
+	    !req_text(r, &m[1], &path))
+		return;
+	if (url.len == 0 || path.len == 0) {
+		req_refuse(r, XERR_EINVAL, "invalid download_file request: "
+		    "url and output_path are required");
+		return;
+	}
+	if ((op = req_begin(r)) == NULL)
+		return;
+	op->fetch = fetch_start(url, path, FETCH_LIMIT, on_downloaded, op,
+	    &why);
+	if (op->fetch == NULL) {
+		req_refuse(r, why.code, "%s", why.why);
+		op_free(op);
+	}
+}
+
+/* -- language models: none yet -- */
+
+static void
+start_llm(struct request *r)
+{
+	req_refuse(r, XERR_ENOTSUP, "no language model is configured on this "
+	    "runner");
 }

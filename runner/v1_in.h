@@ -29,8 +29,6 @@
 
 struct op;
 
-/* Lends workspace for life. */
-void	 v1_in_init(const char *workspace, bool full_control);
 /*
  * One whole message, charged to the budget; it is written to.  Takes the
  * buffer's memory (mem is NULL then) with its charge, or leaves both.  Returns

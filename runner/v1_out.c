@@ -33,11 +33,14 @@
 #include "proto/exec_msg.h"
 #include "proto/jobs.h"
 #include "runner/budget.h"
-#include "runner/native.h"
+#include "runner/fetch.h"
+#include "runner/launch.h"
 #include "runner/op.h"
 #include "runner/reply.h"
 #include "runner/v1_in.h"
 #include "runner/v1_out.h"
+#include "runner/v1_stream.h"
+#include "runner/v1_task.h"
 
 #define WINDOW		(1024 * 1024)	/* bytes a stream may run ahead */
 #define WINDOW_ENTRIES	2048		/* the same of a listing */
@@ -79,7 +82,7 @@ out_grant(struct op *op, unsigned int i)
 	credit.stream = op->type != V1_EXEC ? STREAM_FILE :
 	    i == 0 ? STREAM_STDOUT : STREAM_STDERR;
 	credit.upto = op->credit[i];
-	native_send(EXEC_JOB_CREDIT, &credit);
+	launch_send(EXEC_JOB_CREDIT, &credit);
 }
 
 void
@@ -113,7 +116,7 @@ op_cancel(const struct op *op)
 {
 	struct exec_job_cancel	 cancel = { .job = op->job };
 
-	native_send(EXEC_JOB_CANCEL, &cancel);
+	launch_send(EXEC_JOB_CANCEL, &cancel);
 }
 
 void
@@ -138,8 +141,13 @@ v1_out_abandon(void)
 {
 	struct op	*op;
 
+	v1_stream_abandon();
+	v1_task_away();
 	while ((op = op_any()) != NULL) {
-		op_cancel(op);
+		if (op->fetch != NULL)
+			fetch_cancel(op->fetch);
+		else
+			op_cancel(op);
 		op_free(op);
 	}
 }
