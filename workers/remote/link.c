@@ -48,24 +48,19 @@ static size_t		 npending;
 static struct link *
 link_by_serial(uint64_t serial)
 {
-	struct node	*n = NULL;
-	struct link	*l;
+	struct table_node *n = table_find(&by_serial, serial);
 
-	while ((n = table_find(&by_serial, n, hash_number(serial))) != NULL) {
-		l = container_of(n, struct link, by_serial);
-		if (l->serial == serial)
-			return l;
-	}
-	return NULL;
+	return n == NULL ? NULL : container_of(n, struct link, by_serial);
 }
 
 struct link *
 link_by_name(struct slice user, struct slice name)
 {
-	struct node	*n = NULL;
-	struct link	*l;
+	struct table_node	*n;
+	struct link		*l;
 
-	while ((n = table_find(&by_name, n, hash_names(user, name))) != NULL) {
+	for (n = table_find(&by_name, names_key(user, name)); n != NULL;
+	    n = table_same(n)) {
 		l = container_of(n, struct link, by_name);
 		if (slice_is(user, l->user) && slice_is(name, l->name))
 			return l;
@@ -76,9 +71,10 @@ link_by_name(struct slice user, struct slice name)
 int
 link_enter(struct link *l)
 {
-	if (table_add(&by_name, &l->by_name, hash_names(slice_str(l->user),
-	    slice_str(l->name))) == -1)
+	if (!table_add(&by_name, &l->by_name, names_key(slice_str(l->user),
+	    slice_str(l->name))))
 		return -1;
+	l->named = true;
 	if (l->state != LINK_UP) {
 		TAILQ_REMOVE(&links_pending, l, entry);
 		npending--;
@@ -93,7 +89,9 @@ link_enter(struct link *l)
 void
 link_leave(struct link *l)
 {
-	table_del(&by_name, &l->by_name);
+	if (l->named)
+		table_remove(&by_name, &l->by_name);
+	l->named = false;
 }
 
 static struct link *
@@ -114,8 +112,8 @@ link_new(uint64_t serial, const struct ctl_ws_open *open)
 	TAILQ_INSERT_TAIL(&links_pending, l, entry);
 	npending++;
 	if (l->user == NULL || l->address == NULL || l->timer == NULL ||
-	    evtimer_add(l->timer, &tv) == -1 || table_add(&by_serial,
-	    &l->by_serial, hash_number(serial)) == -1) {
+	    evtimer_add(l->timer, &tv) == -1 || !table_add(&by_serial,
+	    &l->by_serial, serial)) {
 		link_free(l);
 		return NULL;
 	}
@@ -152,7 +150,8 @@ link_free(struct link *l)
 	sessions_lost(l, "disconnected");
 	while ((op = TAILQ_FIRST(&l->ops)) != NULL)
 		op_free(op);
-	table_del(&by_serial, &l->by_serial);
+	if (link_by_serial(l->serial) == l)
+		table_remove(&by_serial, &l->by_serial);
 	link_leave(l);
 	if (l->state == LINK_UP)
 		TAILQ_REMOVE(&links_up, l, entry);

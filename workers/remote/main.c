@@ -20,6 +20,8 @@
  * nothing that a runner said.  Has no file, no socket but its channels.
  */
 
+#include <sys/random.h>
+
 #include <malloc.h>
 #include <time.h>
 
@@ -243,6 +245,42 @@ now_us(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static uint64_t
+secret(void)
+{
+	static uint64_t value;
+
+	/* Weak when there is no randomness, never wrong. */
+	while (value == 0)
+		if (getrandom(&value, sizeof(value), 0) != sizeof(value))
+			value = 0x9e3779b97f4a7c15;
+	return value;
+}
+
+/* The finish of splitmix64. */
+uint64_t
+number_mix(uint64_t x)
+{
+	x += secret();
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+	x = (x ^ x >> 27) * 0x94d049bb133111eb;
+	return x ^ x >> 31;
+}
+
+uint64_t
+names_key(struct slice user, struct slice name)
+{
+	const uint8_t	*p = user.p, *q = name.p;
+	uint64_t	 h = user.len;
+	size_t		 i;
+
+	for (i = 0; i < user.len; i++)
+		h = number_mix(h ^ p[i]);
+	for (i = 0; i < name.len; i++)
+		h = number_mix(h ^ (uint64_t)q[i] << 8);
+	return h;
 }
 
 void

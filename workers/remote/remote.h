@@ -36,6 +36,7 @@
 #include "base/base64.h"
 #include "base/json.h"
 #include "base/policy.h"
+#include "base/table.h"
 #include "base/v1.h"
 #include "proto/buf.h"
 #include "proto/error.h"
@@ -54,27 +55,6 @@ struct msg;
 #define STDIN_MAX	(16 * 1024 * 1024)	/* as captured output */
 #define INPUT_WINDOW	(1024 * 1024)	/* of stdin or a file, unasked */
 #define MESSAGE_EXTRA	16384	/* of a message beside its content */
-
-/* A member of a table. */
-struct node {
-	struct node	*next;
-	uint64_t	 hash;
-};
-
-struct table {
-	struct node	**slots;
-	size_t		  nslots, n;
-};
-
-uint64_t	 hash_number(uint64_t);
-uint64_t	 hash_names(struct slice, struct slice);
-/* -1: no memory. */
-int		 table_add(struct table *, struct node *, uint64_t hash);
-/* Idempotent: a node that is in no table is left alone. */
-void		 table_del(struct table *, struct node *);
-/* The first, or the next one behind a node, of this hash. */
-struct node	*table_find(const struct table *, const struct node *,
-		    uint64_t hash);
 
 #define container_of(p, type, member) \
 	((type *)(void *)((char *)(p) - offsetof(type, member)))
@@ -99,8 +79,9 @@ TAILQ_HEAD(session_list, session);
 TAILQ_HEAD(link_list, link);
 
 struct link {
-	struct node	 by_serial;
-	struct node	 by_name;	/* while it is that runner */
+	struct table_node by_serial;
+	struct table_node by_name;	/* while it is that runner: */
+	bool		 named;
 	TAILQ_ENTRY(link) entry;	/* by state: pending or in order */
 	enum link_state	 state;
 	uint64_t	 serial;	/* front's */
@@ -130,7 +111,7 @@ struct link {
 };
 
 struct session {
-	struct node	 node;
+	struct table_node node;
 	TAILQ_ENTRY(session) entry;	/* of all */
 	TAILQ_ENTRY(session) of_link;
 	enum role	 peer;		/* front or control */
@@ -225,6 +206,10 @@ bool		 peer_is_full(enum role);
 bool		 budget_take(size_t);
 void		 budget_force(size_t);
 void		 budget_give(size_t);
+/* One to one, with a secret of this process. */
+uint64_t	 number_mix(uint64_t);
+/* The key of a user's runner in tables. */
+uint64_t	 names_key(struct slice user, struct slice name);
 /* Valid UTF-8 without NUL, at most max bytes and a NUL. */
 void		 text_clean(char *, size_t max, struct slice);
 

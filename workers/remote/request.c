@@ -63,7 +63,7 @@ request_id(char id[24])
 	static uint64_t counter;
 
 	snprintf(id, 24, "req_%016llx",
-	    (unsigned long long)hash_number(++counter));
+	    (unsigned long long)number_mix(++counter));
 }
 
 static void

@@ -32,19 +32,19 @@ static TAILQ_HEAD(, session) sessions = TAILQ_HEAD_INITIALIZER(sessions);
 static struct table	 by_serial;
 
 static uint64_t
-session_hash(enum role peer, uint64_t serial)
+session_key(enum role peer, uint64_t serial)
 {
-	return hash_number(serial ^ (uint64_t)peer << 60);
+	return serial ^ (uint64_t)peer << 60;
 }
 
 static struct session *
 session_get(enum role peer, uint64_t serial)
 {
-	struct node	*n = NULL;
-	struct session	*s;
-	uint64_t	 hash = session_hash(peer, serial);
+	struct table_node	*n;
+	struct session		*s;
 
-	while ((n = table_find(&by_serial, n, hash)) != NULL) {
+	for (n = table_find(&by_serial, session_key(peer, serial)); n != NULL;
+	    n = table_same(n)) {
 		s = container_of(n, struct session, node);
 		if (s->serial == serial && s->peer == peer)
 			return s;
@@ -71,7 +71,7 @@ session_free(struct session *s)
 
 	while ((op = TAILQ_FIRST(&s->ops)) != NULL)
 		op_free(op);
-	table_del(&by_serial, &s->node);
+	table_remove(&by_serial, &s->node);
 	TAILQ_REMOVE(&sessions, s, entry);
 	TAILQ_REMOVE(&s->link->sessions, s, of_link);
 	free(s);
@@ -111,8 +111,7 @@ on_session_open(struct chan *c, const struct msg *m)
 	s->serial = m->serial;
 	s->link = l;
 	TAILQ_INIT(&s->ops);
-	if (table_add(&by_serial, &s->node, session_hash(s->peer, s->serial))
-	    == -1)
+	if (!table_add(&by_serial, &s->node, session_key(s->peer, s->serial)))
 		goto fail;
 	TAILQ_INSERT_TAIL(&sessions, s, entry);
 	TAILQ_INSERT_TAIL(&l->sessions, s, of_link);
