@@ -17,7 +17,7 @@
 /*
  * xbot-runner: lets a server run commands and touch files on this machine.
  * Runs in: xbot-runner, as the user who started it.  Trusts: that user.
- * Owns: nothing; puts link, native and the v1 translation together.
+ * Owns: nothing; puts link, launcher and the v1 translation together.
  */
 
 #include <signal.h>
@@ -30,13 +30,17 @@
 
 #include "base/log.h"
 #include "base/tls_client.h"
+#include "runner/fetch.h"
+#include "runner/launch.h"
 #include "runner/link.h"
-#include "runner/native.h"
 #include "runner/options.h"
 #include "runner/resolve.h"
 #include "runner/secret.h"
 #include "runner/url.h"
-#include "runner/v1_in.h"
+#include "runner/v1_req.h"
+#include "runner/v1_stream.h"
+#include "runner/v1_task.h"
+#include "runner/v2.h"
 #include "runner/workdir.h"
 
 #define TOKEN_MAX	4096
@@ -45,7 +49,10 @@
 static struct {
 	struct event_base	*base;
 	bool			 stopping;
-	bool			 link_done, native_done;
+	bool			 link_done, launch_done;
+	struct link_conf	*link_conf;
+	bool			 linked;	/* the link was started */
+	struct launch_conf	 launch;
 	int			 status;
 } run;
 
@@ -58,7 +65,8 @@ static bool	start(const struct options *, const struct url *,
 		    struct link_conf *);
 static void	run_stop(void);
 static void	on_link_done(bool);
-static void	on_native_done(void);
+static void	on_launch_done(void);
+static void	on_ready(bool);
 static void	on_signal(evutil_socket_t, short, void *);
 static void	on_child(evutil_socket_t, short, void *);
 static void	signals_watch(struct event_base *);
@@ -102,11 +110,7 @@ options_check(struct options *o)
 		log_errorx("--token: more than %d bytes", TOKEN_MAX);
 		return false;
 	}
-	if (strcmp(o->mode, "docker") == 0) {
-		log_errorx("--mode docker: not built into this version");
-		return false;
-	}
-	if (strcmp(o->mode, "native") != 0)
+	if (strcmp(o->mode, "native") != 0 && strcmp(o->mode, "docker") != 0)
 		log_warnx("--mode: only docker is special; this is native");
 	return llm_check(o);
 }
@@ -135,8 +139,11 @@ static void
 run_stop(void)
 {
 	run.stopping = true;
-	link_stop();
-	native_stop(on_native_done);
+	if (run.linked)
+		link_stop();
+	else
+		run.link_done = true;
+	launch_stop(on_launch_done);
 }
 
 static void
@@ -146,30 +153,47 @@ on_link_done(bool good)
 	if (!run.stopping) {
 		run.status = good ? 0 : 1;
 		run.stopping = true;
-		native_stop(on_native_done);
+		launch_stop(on_launch_done);
 	}
-	if (run.native_done)
+	if (run.launch_done)
 		event_base_loopbreak(run.base);
 }
 
 /* The jobs have ended; a server that is slow to say goodbye is not awaited. */
 static void
-on_native_done(void)
+on_launch_done(void)
 {
 	const struct timeval	 goodbye = { .tv_usec = GOODBYE_MS * 1000 };
 
-	run.native_done = true;
+	run.launch_done = true;
 	if (run.link_done)
 		event_base_loopbreak(run.base);
 	else
 		event_base_loopexit(run.base, &goodbye);
 }
 
+/* The first executor is there: only now is there something to offer. */
+static void
+on_ready(bool good)
+{
+	struct link_conf	*conf = run.link_conf;
+
+	if (!good) {
+		run.status = 1;
+		event_base_loopbreak(run.base);
+		return;
+	}
+	conf->reg.workspace = launch_workspace();
+	conf->reg.shell = launch_shell();
+	run.linked = true;
+	link_start(run.base, conf, on_link_done);
+}
+
 static void
 on_signal(evutil_socket_t sig, short what, void *arg)
 {
 	if (run.stopping) {
-		native_kill();
+		launch_kill();
 		_exit(0);
 	}
 	log_info("signal %d: stopping", (int)sig);
@@ -179,7 +203,7 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 static void
 on_child(evutil_socket_t sig, short what, void *arg)
 {
-	native_reap();
+	launch_reap();
 	resolve_reap();
 }
 
@@ -228,29 +252,41 @@ static bool
 start(const struct options *o, const struct url *u, struct link_conf *conf)
 {
 	char	*workspace;
+	bool	 docker;
 
 	if (!tls_start(o, u, conf) ||
 	    (workspace = workdir_prepare(o->workspace)) == NULL)
 		return false;
-	if (geteuid() == 0)
+	docker = strcmp(o->mode, "docker") == 0;
+	if (geteuid() == 0 && !docker)
 		log_warnx("started as root: the server's commands will run as "
 		    "root");
 	if ((run.base = event_base_new()) == NULL)
 		fatalx("event_base_new");
 	signals_watch(run.base);
-	log_info("mode native, server %s, user %s, workspace %s%s",
-	    u->authority, o->user_id, workspace,
-	    o->full_control ? ", full control" : "");
-	v1_in_init(workspace, o->full_control);
-	if (!native_start(run.base, workspace, o->full_control))
-		return false;
+	log_info("mode %s%s, server %s, user %s, workspace %s%s",
+	    docker ? "docker, image " : "native",
+	    docker ? o->docker_image : "", u->authority, o->user_id,
+	    workspace, o->full_control ? ", full control" : "");
+	fetch_init(run.base);
+	v1_stream_init(run.base);
+	v1_task_init(run.base);
+	v2_init(run.base);
 	conf->url = u;
 	conf->once = o->once;
 	conf->reg.user_id = o->user_id;
 	conf->reg.token = o->token;
-	conf->reg.workspace = workspace;
-	conf->reg.shell = register_shell();
-	link_start(run.base, conf, on_link_done);
+	conf->reg.name = o->name;
+	run.link_conf = conf;
+	run.launch = (struct launch_conf){ .workspace = workspace,
+	    .full_control = o->full_control, .user = o->user_id,
+	    .name = o->name, .image = o->docker_image };
+	/* A container is the boundary: no path in it is out of bounds. */
+	v1_exec_init(docker ? launcher_docker.workspace : workspace,
+	    docker || o->full_control);
+	if (!launch_start(run.base, docker ? &launcher_docker :
+	    &launcher_native, &run.launch, on_ready))
+		return false;
 	return true;
 }
 

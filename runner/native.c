@@ -15,9 +15,8 @@
  */
 
 /*
- * Start, watch and restart the executor.  Runs in: xbot-runner.
- * The executor is our own code but shares its uid with whatever the server
- * runs: its messages are checked like a stranger's, its death is normal.
+ * Native mode: the executor is a child of this program, which carries it
+ * inside itself.  Runs in: xbot-runner.  Owns: the executor's process.
  */
 
 #include <sys/mman.h>
@@ -36,25 +35,16 @@
 
 #include <event2/event.h>
 
-#include "base/chan.h"
 #include "base/compat/compat.h"
 #include "base/log.h"
-#include "proto/exec_msg.h"
 #include "runner/image.h"
-#include "runner/native.h"
-#include "runner/v1_out.h"
+#include "runner/launch.h"
 
 #define EXEC_FD		3	/* the executor's end of the channel */
-#define EXEC_VERSION	1
 #define RESTART_DELAY	1	/* s */
 #define STOP_DELAY	1500	/* ms: jobs get TERM, 200 ms, KILL */
 #define MFD_EXEC_FLAG	0x0010u	/* newer than some headers: MFD_EXEC */
 
-static void	on_hello(struct chan *, const struct msg *);
-static void	on_nothing(struct chan *, const struct msg *);
-static void	on_unsupported(struct chan *, const struct msg *);
-static void	on_ping(struct chan *, const struct msg *);
-static void	on_closed(struct chan *, const char *, bool);
 static void	on_restart(evutil_socket_t, short, void *);
 static void	on_late(evutil_socket_t, short, void *);
 static int	image_memfd(void);
@@ -64,28 +54,19 @@ static bool	executor_spawn(void);
 static void	executor_exec(int, int) __attribute__((noreturn));
 static void	executor_child(int, int) __attribute__((noreturn));
 
-#define NEW	1u	/* before its hello */
-#define READY	2u
+static bool	native_start(struct event_base *, const struct launch_conf *);
+static void	native_lost(void);
+static void	native_stop(void);
+static void	native_kill(void);
+static void	native_reap(void);
 
-static const struct rule	rules_v[] = {
-	{ EXEC_HELLO,		NEW,		on_hello },
-	{ EXEC_UNSUPPORTED,	READY,		on_unsupported },
-	{ EXEC_BYE,		STATES_ALL,	on_nothing },
-	{ EXEC_PING,		READY,		on_ping },
-	{ EXEC_PONG,		READY,		on_nothing },
-	{ EXEC_JOB_STARTED,	READY,		v1_out_started },
-	{ EXEC_JOB_REFUSED,	READY,		v1_out_refused },
-	{ EXEC_JOB_DATA,	READY,		v1_out_data },
-	{ EXEC_JOB_CREDIT,	READY,		v1_out_credit },
-	{ EXEC_JOB_EOF,		READY,		on_nothing },
-	{ EXEC_JOB_EXIT,	READY,		v1_out_exit },
-	{ EXEC_JOB_DONE,	READY,		v1_out_done },
-	{ EXEC_FILE_INFO,	READY,		v1_out_info },
-	{ EXEC_FILE_ENTRIES,	READY,		v1_out_entries },
-};
-
-static const struct rules	rules = {
-	rules_v, sizeof(rules_v) / sizeof(rules_v[0]), FROM_E, on_closed
+const struct launcher	launcher_native = {
+	.mode = "native",
+	.start = native_start,
+	.lost = native_lost,
+	.stop = native_stop,
+	.kill = native_kill,
+	.reap = native_reap,
 };
 
 static struct {
@@ -94,10 +75,8 @@ static struct {
 	bool			 full_control;
 	bool			 stopping;
 	pid_t			 pid;		/* 0: none */
-	struct chan		*chan;
 	struct event		*restart;
 	struct event		*late;
-	void			 (*stopped)(void);
 } native;
 
 static bool
@@ -204,11 +183,8 @@ executor_child(int channel, int err)
 static bool
 executor_spawn(void)
 {
-	static const struct exec_hello	 hello = { .min = EXEC_VERSION,
-					    .max = EXEC_VERSION };
-	struct exec_hello		 mine = hello;
-	int				 fds[2], err[2], why = 0;
-	ssize_t				 n;
+	int	 fds[2], err[2], why = 0;
+	ssize_t	 n;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == -1) {
 		log_error("socketpair");
@@ -242,59 +218,16 @@ executor_spawn(void)
 		close(fds[0]);
 		return false;
 	}
-	native.chan = chan_new(native.base, fds[0], "executor", &rules, NULL);
-	if (native.chan == NULL)
-		fatal("chan_new");
-	mine.build = slice_str(XBOT_VERSION);
-	return chan_send(native.chan, EXEC_HELLO, 0, &mine);
+	return launch_open(fds[0]);
 }
 
 static void
-on_hello(struct chan *c, const struct msg *m)
-{
-	const struct exec_hello	*b = m->body;
-
-	if (b->min > EXEC_VERSION || b->max < EXEC_VERSION) {
-		chan_refuse(c, "speaks another version");
-		return;
-	}
-	chan_set_state(c, READY);
-}
-
-static void
-on_nothing(struct chan *c, const struct msg *m)
-{
-}
-
-/* It is of our own build, so this cannot be; a request would wait for ever. */
-static void
-on_unsupported(struct chan *c, const struct msg *m)
-{
-	chan_refuse(c, "does not know one of our messages");
-}
-
-static void
-on_ping(struct chan *c, const struct msg *m)
-{
-	const struct exec_ping	*b = m->body;
-	struct exec_pong	 pong = { .cookie = b->cookie };
-
-	chan_send(c, EXEC_PONG, 0, &pong);
-}
-
-static void
-on_closed(struct chan *c, const char *why, bool protocol)
+native_lost(void)
 {
 	const struct timeval	 delay = { .tv_sec = RESTART_DELAY };
 
-	chan_free(c);
-	native.chan = NULL;
-	if (native.stopping)
-		return;
-	log_warnx("executor %d: %s; restarting", (int)native.pid, why);
 	if (native.pid != 0)
 		kill(native.pid, SIGTERM);
-	v1_out_lost();
 	evtimer_add(native.restart, &delay);
 }
 
@@ -311,13 +244,12 @@ on_restart(evutil_socket_t fd, short what, void *arg)
 		evtimer_add(native.restart, &delay);
 }
 
-bool
-native_start(struct event_base *base, const char *workspace,
-    bool full_control)
+static bool
+native_start(struct event_base *base, const struct launch_conf *conf)
 {
 	native.base = base;
-	native.workspace = workspace;
-	native.full_control = full_control;
+	native.workspace = conf->workspace;
+	native.full_control = conf->full_control;
 	native.restart = evtimer_new(base, on_restart, NULL);
 	native.late = evtimer_new(base, on_late, NULL);
 	if (native.restart == NULL || native.late == NULL)
@@ -325,21 +257,15 @@ native_start(struct event_base *base, const char *workspace,
 	return executor_spawn();
 }
 
-void
-native_stop(void (*done)(void))
+static void
+native_stop(void)
 {
 	const struct timeval	 delay = { .tv_usec = 1000 };
 	const struct timeval	 late = { .tv_sec = STOP_DELAY / 1000,
 				    .tv_usec = STOP_DELAY % 1000 * 1000 };
 
 	native.stopping = true;
-	native.stopped = done;
 	evtimer_del(native.restart);
-	if (native.chan != NULL) {
-		chan_flush(native.chan, 100);
-		chan_free(native.chan);
-		native.chan = NULL;
-	}
 	evtimer_add(native.late, native.pid != 0 ? &late : &delay);
 }
 
@@ -350,17 +276,17 @@ on_late(evutil_socket_t fd, short what, void *arg)
 	if (native.pid != 0)
 		log_warnx("executor %d did not end in time", (int)native.pid);
 	native_kill();
-	native.stopped();
+	launch_stopped();
 }
 
-void
+static void
 native_kill(void)
 {
 	if (native.pid != 0)
 		kill(native.pid, SIGKILL);
 }
 
-void
+static void
 native_reap(void)
 {
 	int	 status;
@@ -372,18 +298,6 @@ native_reap(void)
 	native.pid = 0;
 	if (native.stopping && evtimer_pending(native.late, NULL)) {
 		evtimer_del(native.late);
-		native.stopped();
+		launch_stopped();
 	}
-}
-
-bool
-native_send(uint16_t type, const void *body)
-{
-	return native.chan != NULL && chan_send(native.chan, type, 0, body);
-}
-
-bool
-native_up(void)
-{
-	return native.chan != NULL;
 }

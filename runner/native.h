@@ -15,30 +15,15 @@
  */
 
 /*
- * Native mode: the executor that this program carries inside itself.
- * Runs in: xbot-runner.  Owns: the executor's process and the channel to it.
+ * The old names of launch.h, until nobody uses them.
  */
 
 #ifndef RUNNER_NATIVE_H
 #define RUNNER_NATIVE_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "runner/launch.h"
 
-struct event_base;
-
-/* Lends workspace for life.  false: it cannot be started, the log said why. */
-bool	 native_start(struct event_base *, const char *workspace,
-	    bool full_control);
-/* Let it end its jobs and itself; done comes from the loop when it is gone. */
-void	 native_stop(void (*done)(void));
-/* At once, with whatever it runs. */
-void	 native_kill(void);
-/* SIGCHLD came. */
-void	 native_reap(void);
-
-/* A message of exec.def.  false: it is too large, or there is no executor. */
-bool	 native_send(uint16_t type, const void *body);
-bool	 native_up(void);
+#define native_send	launch_send
+#define native_up	launch_up
 
 #endif
