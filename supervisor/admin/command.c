@@ -31,7 +31,6 @@
 #define PATH_BYTES_MAX	15000	/* 16 KiB of request line and headers */
 
 static bool	 text_ok(const char *);
-static bool	 env_add(struct buf *, const struct args *);
 static bool	 word_add(struct buf *, const char *name, const char *);
 
 bool
@@ -138,37 +137,13 @@ word_add(struct buf *b, const char *name, const char *word)
 	return false;
 }
 
-/* The streams know no variables: env(1) does. */
-static bool
-env_add(struct buf *b, const struct args *a)
-{
-	size_t	 i;
-
-	if (!word_add(b, "command", "env"))
-		return false;
-	for (i = 0; i < a->nenv; i++) {
-		if (strchr(a->env[i], '=') == NULL || a->env[i][0] == '=') {
-			complain("-e: not name=value");
-			return false;
-		}
-		if (!word_add(b, "arg", a->env[i]))
-			return false;
-	}
-	/* env would take a program of such a name for a variable. */
-	if (a->argc == 1 || strchr(a->argv[0], '=') == NULL)
-		return true;
-	return word_add(b, "arg", "sh") && word_add(b, "arg", "-c") &&
-	    word_add(b, "arg", "exec \"$0\" \"$@\"");
-}
-
 bool
 command_path(const struct args *a, struct buf *b)
 {
-	const char	*name = a->nenv > 0 ? "arg" : "command";
+	const char	*name = "command";
+	size_t		 i;
 	int		 k;
 
-	if (a->nenv > 0 && !env_add(b, a))
-		return false;
 	if (a->argc == 1) {
 		if (!word_add(b, name, "sh") || !word_add(b, "arg", "-c"))
 			return false;
@@ -179,6 +154,9 @@ command_path(const struct args *a, struct buf *b)
 			return false;
 		name = "arg";
 	}
+	for (i = 0; i < a->nenv; i++)
+		if (!word_add(b, "env", a->env[i]))
+			return false;
 	return (a->opt['d'] == NULL || word_add(b, "dir", a->opt['d'])) &&
 	    (a->opt['S'] == NULL || word_add(b, "session", a->opt['S']));
 }

@@ -63,6 +63,7 @@ struct stream {
 	bool			 input;		/* there may be more */
 	bool			 paused;
 	bool			 exited;	/* the daemon said so */
+	bool			 over;		/* and nothing else counts */
 	int			 interrupted;	/* by this signal, passed on */
 	int			 status;
 };
@@ -217,7 +218,9 @@ stream_run(const struct stream_conf *conf)
 static void
 stream_end(struct stream *s, int status)
 {
-	s->status = status;
+	if (!s->over)
+		s->status = status;
+	s->over = true;
 	(void)event_base_loopbreak(s->base);
 }
 
@@ -323,6 +326,8 @@ on_data(struct ws *ws, void *arg, enum ws_opcode opcode, int first, int fin,
 	struct stream	*s = arg;
 	bool		 ok;
 
+	if (s->over)
+		return;
 	if (opcode == WS_BINARY)
 		ok = outlet_add(s->out[0], data, len);
 	else if (len > TEXT_MAX - s->text.len) {
@@ -428,7 +433,7 @@ on_close(struct ws *ws, void *arg, int code)
 	s->ws = NULL;
 	s->input = false;
 	(void)event_del(s->ev[ON_INPUT]);
-	if (!s->exited) {
+	if (!s->exited && !s->over) {
 		term_restore();
 		complain("the connection broke off (%d): it is not known how "
 		    "the command ended", code);

@@ -37,8 +37,8 @@ static const struct verb verbs[] = {
 	{ "exec", NULL, "u:iTd:e:S:t:", USER " [-iT] [-d directory] "
 	    "[-e name=value] [-S session]\n\t    [-t seconds] [--] "
 	    "command [argument ...]", 1, ANY, true, verb_exec },
-	{ "shell", NULL, "u:d:S:", USER " [-d directory] [-S session]", 0, 0,
-	    true, verb_shell },
+	{ "shell", NULL, "u:d:e:S:", USER " [-d directory] [-e name=value] "
+	    "[-S session]", 0, 0, true, verb_shell },
 	{ "cp", NULL, "u:pS:", USER " [-p] [-S session] source "
 	    "destination", 2, 2, true, verb_cp },
 	{ "task", "start", "u:id:e:S:", USER " [-i] [-d directory] "
