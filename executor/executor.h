@@ -50,6 +50,7 @@ struct options {
 	bool		 full;		/* no path guard */
 	bool		 inherit;	/* jobs get our own environment */
 	unsigned int	 idle;		/* seconds; 0 never leaves */
+	unsigned int	 grace;		/* seconds a lost follower is awaited */
 	int		 wsfd;		/* the workspace, O_PATH */
 	int		 nullfd;
 };
@@ -84,6 +85,7 @@ struct op_class {
 	void	(*on_credit)(struct op *, uint8_t, uint64_t);
 	void	(*on_cancel)(struct op *);
 	void	(*on_signal)(struct op *, int);
+	void	(*on_resize)(struct op *, uint16_t cols, uint16_t rows);
 	/* Produce one slice; true: there is more to do at once. */
 	bool	(*pump)(struct op *);
 	void	(*clear)(struct op *);	/* everything but the op itself */
@@ -112,6 +114,8 @@ void		 op_refuse(struct op *, enum xerr, const char *);
 void		 op_fail(struct op *, int error, const char *what);
 void		 op_done(struct op *);
 void		 op_exit(struct op *, struct exec_job_exit *);
+/* Without a word: what it had to say was said before. */
+void		 op_drop(struct op *);
 /* At the end: undo what is half done (temporary files). */
 void		 op_clear_all(void);
 /* Without an op: the id never got into the table. */
@@ -144,14 +148,19 @@ void	 job_reap(void);		/* SIGCHLD */
 void	 job_leave(void);		/* end those we may not signal */
 void	 job_timers(uint64_t now);
 uint64_t job_next_timer(void);		/* UINT64_MAX: none */
+void	 job_end(struct op *);		/* its tree is killed */
+void	 job_expire(struct op *);	/* an ended task: forget it soon */
 
 /* ---- stream.c */
 #define RING_MAX	(1024 * 1024)
 #define STDIN_WINDOW	(256 * 1024)
 
+struct keep;				/* task.c */
+
 struct out_stream {
 	struct watch	 w;
 	struct op	*op;
+	struct keep	*keep;		/* NULL: send, do not keep */
 	struct buf	 ring;
 	uint64_t	 sent;		/* offset of ring's first byte */
 	uint64_t	 credit;
@@ -176,6 +185,8 @@ void	 out_read(struct out_stream *);
 void	 out_finish(struct out_stream *);
 /* Send from the ring under credit; true: more could be sent at once. */
 bool	 out_pump(struct out_stream *);
+/* There is room again. */
+void	 out_resume(struct out_stream *);
 void	 out_drop(struct out_stream *);
 void	 in_open(struct in_stream *, struct op *, int fd);
 void	 in_clear(struct in_stream *);
@@ -183,6 +194,23 @@ void	 in_data(struct in_stream *, uint64_t offset, struct slice);
 void	 in_eof(struct in_stream *, uint64_t offset);
 /* Called by a stream when its pipe ended. */
 void	 job_advance(struct op *);
+
+/* ---- task.c: jobs whose output is kept, and their readers */
+struct task;
+
+/* NULL: refused and answered. */
+struct task	*task_new(struct op *, const struct exec_job_start *);
+void		 task_started(struct task *, struct out_stream [2]);
+void		 task_ended(struct task *, const struct exec_job_exit *);
+void		 task_free(struct task *);
+void		 task_timers(uint64_t now);
+uint64_t	 task_next_timer(void);
+/* How much may be read now, and reading it. */
+size_t		 keep_room(struct keep *);
+ssize_t		 keep_read(struct keep *, int fd, size_t max);
+void		 on_task_list(const struct exec_task_list *);
+void		 on_task_read(const struct exec_task_read *);
+void		 on_task_kill(const struct exec_task_kill *);
 
 /* ---- spawn.c */
 struct spawn {

@@ -39,8 +39,9 @@
 #define POLL_US		3000	/* look again whether a tree is gone */
 #define GIVE_UP_US	5000000	/* members that cannot be killed */
 #define AS_USER_US	300000	/* between two calls of sudo */
+#define KEEP_US		UINT64_C(3600000000)	/* a task that ended */
 
-enum phase { PENDING, RUNNING, TERMINATING, KILLING, GONE };
+enum phase { PENDING, RUNNING, TERMINATING, KILLING, GONE, ENDED };
 
 struct job {
 	struct op		 op;	/* first */
@@ -59,6 +60,7 @@ struct job {
 	struct in_stream	 in;
 	struct out_stream	 out[2];
 	struct exec_job_exit	 end;
+	struct task		*task;	/* owned; NULL: none */
 };
 
 static void	job_data(struct op *, uint8_t, uint64_t, struct slice);
@@ -71,8 +73,9 @@ static void	job_clear(struct op *);
 static void	job_kill(struct job *, enum job_how);
 
 static const struct op_class job_class = {
-	"job", job_data, job_eof, job_credit, job_cancel, job_signal,
-	job_pump, job_clear
+	.name = "job", .on_data = job_data, .on_eof = job_eof,
+	.on_credit = job_credit, .on_cancel = job_cancel,
+	.on_signal = job_signal, .pump = job_pump, .clear = job_clear
 };
 
 static struct job	*jobs;		/* all */
@@ -188,7 +191,7 @@ job_link(struct job *j)
 static const char *
 job_refusal(const struct exec_job_start *m)
 {
-	if (m->kind != JOB_EXEC)
+	if (m->kind != JOB_EXEC && m->kind != JOB_TASK)
 		return "this kind of job is not supported yet";
 	if (m->run_as_user.len > 0 && !opt.inherit)
 		return "run_as_user is for runners only";
@@ -218,9 +221,12 @@ on_job_start(const struct exec_job_start *m, uint64_t print)
 	j->spawn.dirfd = j->in.w.fd = j->out[0].w.fd = j->out[1].w.fd = -1;
 	j->print = print;
 	j->phase = PENDING;
-	j->timeout_ms = m->timeout_ms;
 	job_link(j);
 	pending++;
+	if (m->kind != JOB_TASK)
+		j->timeout_ms = m->timeout_ms;
+	else if ((j->task = task_new(&j->op, m)) == NULL)
+		return;
 	if ((error = job_dir(j, m->dir, pwd, sizeof(pwd))) != 0) {
 		snprintf(what, sizeof(what), "%.*s", (int)m->dir.len,
 		    (const char *)m->dir.p);
@@ -303,6 +309,8 @@ job_begin(struct job *j)
 	link_send(EXEC_JOB_STARTED, &m);
 	out_open(&j->out[0], &j->op, STREAM_STDOUT, ours[1]);
 	out_open(&j->out[1], &j->op, STREAM_STDERR, ours[2]);
+	if (j->task != NULL)
+		task_started(j->task, j->out);
 	if (ours[0] != -1)
 		in_open(&j->in, &j->op, ours[0]);
 }
@@ -341,6 +349,7 @@ job_clear(struct op *op)
 		close(j->spawn.dirfd);
 	free(j->spawn.argv);
 	free(j->as_user);
+	task_free(j->task);
 }
 
 static void
@@ -405,6 +414,9 @@ job_cancel(struct op *op)
 {
 	struct job *j = (struct job *)op;
 
+	/* A task ends by task_kill, not with whoever started it. */
+	if (j->task != NULL)
+		return;
 	j->cancelled = true;
 	if (j->phase == PENDING) {
 		j->end.how = JOB_KILLED;
@@ -412,10 +424,24 @@ job_cancel(struct op *op)
 		op_exit(op, &j->end);
 		return;
 	}
+	job_end(op);
+	job_advance(op);
+}
+
+void
+job_end(struct op *op)
+{
+	struct job *j = (struct job *)op;
+
 	if (!j->reaped && j->phase != KILLING)
 		job_kill(j, j->phase == RUNNING ? JOB_KILLED :
 		    (enum job_how)j->end.how);
-	job_advance(op);
+}
+
+void
+job_expire(struct op *op)
+{
+	((struct job *)op)->timer = 1;
 }
 
 static struct tree_of
@@ -490,6 +516,9 @@ job_tick(struct job *j, uint64_t now)
 	switch (j->phase) {
 	case PENDING:
 		return;
+	case ENDED:
+		op_drop(&j->op);
+		return;
 	case RUNNING:
 		if (!j->reaped) {
 			job_terminate(j, now);
@@ -536,6 +565,17 @@ job_tick(struct job *j, uint64_t now)
 	job_advance(&j->op);
 }
 
+/* The process is history, its output stays for a while. */
+static void
+job_retire(struct job *j)
+{
+	j->phase = ENDED;
+	j->timer = now_us() + KEEP_US;
+	in_clear(&j->in);
+	tree_clear(&j->tree);
+	task_ended(j->task, &j->end);
+}
+
 /* Read what is left and end the job when nothing holds it any more. */
 void
 job_advance(struct op *op)
@@ -544,7 +584,7 @@ job_advance(struct op *op)
 	int		 i;
 
 	if (j->phase == TERMINATING || j->phase == KILLING ||
-	    (j->phase == RUNNING && !j->reaped))
+	    j->phase == ENDED || (j->phase == RUNNING && !j->reaped))
 		return;
 	for (i = 0; i < 2; i++) {
 		out_read(&j->out[i]);
@@ -556,7 +596,10 @@ job_advance(struct op *op)
 	for (i = 0; i < 2; i++)
 		if (j->out[i].w.fd != -1 || j->out[i].ring.len > 0)
 			return;
-	op_exit(op, &j->end);
+	if (j->task != NULL)
+		job_retire(j);
+	else
+		op_exit(op, &j->end);
 }
 
 static uint64_t
@@ -618,13 +661,14 @@ job_timers(uint64_t now)
 		if (j->timer != 0 && j->timer <= now)
 			job_tick(j, now);
 	}
+	task_timers(now);
 }
 
 uint64_t
 job_next_timer(void)
 {
 	struct job	*j;
-	uint64_t	 at = UINT64_MAX;
+	uint64_t	 at = task_next_timer();
 
 	for (j = jobs; j != NULL; j = j->next)
 		if (j->timer != 0 && j->timer < at)

@@ -329,6 +329,16 @@ on_job_cancel(const void *body, uint64_t print)
 }
 
 static void
+on_job_resize(const void *body, uint64_t print)
+{
+	const struct exec_job_resize	*m = body;
+	struct op			*op = op_find(&m->job);
+
+	if (op != NULL && op->class->on_resize != NULL)
+		op->class->on_resize(op, m->cols, m->rows);
+}
+
+static void
 on_ignored(const void *body, uint64_t print)
 {
 }
@@ -339,18 +349,21 @@ on_start(const void *body, uint64_t print)
 	on_job_start(body, print);
 }
 
-#define FILE_HANDLER(name)					\
+#define HANDLER(name)					\
 static void							\
 on_##name##_body(const void *body, uint64_t print)		\
 {								\
 	on_##name(body);					\
 }
-FILE_HANDLER(file_stat)
-FILE_HANDLER(file_list)
-FILE_HANDLER(file_mkdir)
-FILE_HANDLER(file_remove)
-FILE_HANDLER(file_get)
-FILE_HANDLER(file_put)
+HANDLER(file_stat)
+HANDLER(file_list)
+HANDLER(file_mkdir)
+HANDLER(file_remove)
+HANDLER(file_get)
+HANDLER(file_put)
+HANDLER(task_list)
+HANDLER(task_read)
+HANDLER(task_kill)
 
 static const struct {
 	uint16_t	 type;
@@ -366,7 +379,7 @@ static const struct {
 	{ EXEC_JOB_CREDIT,	on_job_credit },
 	{ EXEC_JOB_EOF,		on_job_eof },
 	{ EXEC_JOB_SIGNAL,	on_job_signal },
-	{ EXEC_JOB_RESIZE,	on_ignored },	/* no terminals yet */
+	{ EXEC_JOB_RESIZE,	on_job_resize },
 	{ EXEC_JOB_CANCEL,	on_job_cancel },
 	{ EXEC_FILE_STAT,	on_file_stat_body },
 	{ EXEC_FILE_LIST,	on_file_list_body },
@@ -374,6 +387,9 @@ static const struct {
 	{ EXEC_FILE_REMOVE,	on_file_remove_body },
 	{ EXEC_FILE_GET,	on_file_get_body },
 	{ EXEC_FILE_PUT,	on_file_put_body },
+	{ EXEC_TASK_LIST,	on_task_list_body },
+	{ EXEC_TASK_READ,	on_task_read_body },
+	{ EXEC_TASK_KILL,	on_task_kill_body },
 };
 
 /* FNV-1a: tells a repeated job_start from another one with its id. */

@@ -44,7 +44,7 @@
 #define CHANNEL		3
 #define CONNECT_TRIES	200	/* of 50 ms: the launcher may be starting */
 
-struct options	opt = { .idle = 600, .wsfd = -1, .nullfd = -1 };
+struct options	opt = { .idle = 600, .grace = 300, .wsfd = -1, .nullfd = -1 };
 
 static void	on_signal(struct watch *, uint32_t);
 
@@ -187,19 +187,28 @@ static void
 usage(void)
 {
 	dprintf(STDERR_FILENO, "usage: xbot-executor -w workspace [-eF] "
-	    "[-c socket]\n\t[-H home] [-i seconds] [-U user[:group]] "
-	    "[-u name]\n");
+	    "[-c socket]\n\t[-g seconds] [-H home] [-i seconds] "
+	    "[-U user[:group]] [-u name]\n");
 	_exit(1);
+}
+
+static unsigned int
+seconds(const char *text)
+{
+	char	*end;
+	long	 n = strtol(text, &end, 10);
+
+	if (end == text || *end != '\0' || n < 0 || n > 1000000)
+		usage();
+	return (unsigned int)n;
 }
 
 static void
 options_read(int argc, char **argv)
 {
-	char	*end;
-	long	 n;
 	int	 c;
 
-	while ((c = getopt(argc, argv, "c:eFH:i:U:u:w:")) != -1)
+	while ((c = getopt(argc, argv, "c:eFg:H:i:U:u:w:")) != -1)
 		switch (c) {
 		case 'c':
 			opt.channel = optarg;
@@ -210,14 +219,14 @@ options_read(int argc, char **argv)
 		case 'F':
 			opt.full = true;
 			break;
+		case 'g':
+			opt.grace = seconds(optarg);
+			break;
 		case 'H':
 			opt.home = optarg;
 			break;
 		case 'i':
-			n = strtol(optarg, &end, 10);
-			if (*end != '\0' || n < 0 || n > 1000000)
-				usage();
-			opt.idle = (unsigned int)n;
+			opt.idle = seconds(optarg);
 			break;
 		case 'U':
 			opt.image_user = optarg;

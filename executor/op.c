@@ -212,6 +212,12 @@ op_done(struct op *op)
 }
 
 void
+op_drop(struct op *op)
+{
+	op_free(op);
+}
+
+void
 op_exit(struct op *op, struct exec_job_exit *m)
 {
 	m->job = op->id;

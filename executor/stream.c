@@ -69,6 +69,8 @@ ring_room(const struct out_stream *s)
 {
 	size_t limit = rings < RINGS_MAX ? RING_MAX : READ_CHUNK;
 
+	if (s->keep != NULL)
+		return keep_room(s->keep);
 	return s->ring.len < limit ? limit - s->ring.len : 0;
 }
 
@@ -80,6 +82,8 @@ out_read_some(struct out_stream *s, size_t max)
 	size_t	 direct = max;
 	void	*p = NULL;
 
+	if (s->keep != NULL)
+		return keep_read(s->keep, s->w.fd, max);
 	if (s->ring.len == 0 && s->credit > s->sent) {
 		if (direct > s->credit - s->sent)
 			direct = (size_t)(s->credit - s->sent);
@@ -176,6 +180,13 @@ out_pump(struct out_stream *s)
 	if (s->w.fd != -1)
 		loop_want(&s->w, EPOLLIN);
 	return s->ring.len > 0 && s->credit > s->sent;
+}
+
+void
+out_resume(struct out_stream *s)
+{
+	if (s->w.fd != -1 && ring_room(s) > 0)
+		loop_want(&s->w, EPOLLIN);
 }
 
 static void
