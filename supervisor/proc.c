@@ -45,6 +45,7 @@
 #include "supervisor/proc.h"
 #include "supervisor/reload.h"
 #include "supervisor/slices.h"
+#include "supervisor/sync.h"
 
 #define BACKOFF_MAX	60	/* seconds; 1 at first, then doubled */
 #define QUIET_SECONDS	60	/* up so long: the back-off starts anew */
@@ -78,6 +79,7 @@ static const struct rule proc_rules[] = {
 	{ CTL_FIRST_TOKEN, STATES_ALL, on_first_token },
 	{ CTL_EXECUTOR_WANTED, STATES_ALL, on_executor_wanted },
 	{ CTL_ORDER, STATES_ALL, on_order },
+	{ CTL_SYNC_GET, STATES_ALL, on_sync_get },
 };
 
 #define PROC_RULES(letter) \
