@@ -19,7 +19,7 @@ run='
 '
 # clang: the fuzzers; util-linux: setpriv, unshare
 tests='
-	bash curl python3 python3-websockets procps tmux util-linux vim
+	bash curl openssl python3 python3-websockets procps tmux util-linux vim
 	mandoc shellcheck clang clang-format libclang-rt-14-dev
 '
 
