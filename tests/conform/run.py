@@ -110,8 +110,12 @@ def main():
         t.run(test_connect, sup, places)
         for test in chosen(execs) + chosen(files):
             compare(t, test, places)
+        slow = chosen(wire) and wire.Dawdlers(sup)
         for test in chosen(users) + chosen(wire) + chosen(hostile):
-            t.run(test, sup)
+            if test is not wire.test_dawdlers:
+                t.run(test, sup)
+        if wire.test_dawdlers in chosen(wire):
+            t.run(wire.test_dawdlers, sup, slow)
         verdict(t, sup)
     for test in chosen(setups):
         t.run(test, build)

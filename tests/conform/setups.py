@@ -294,6 +294,61 @@ def test_silent_runner(t, build):
         thread.join()
 
 
+async def deaf_runner(port, token, user, ready, done):
+    """Registers, then does not read."""
+    async with websockets.connect(f"ws://127.0.0.1:{port}/ws/{user}",
+                                  max_queue=1, read_limit=1024,
+                                  ping_interval=None,
+                                  close_timeout=0.1) as ws:
+        await ws.send(json.dumps({"type": "register", "user_id": user,
+                                  "body": {"user_id": user,
+                                           "auth_token": token,
+                                           "workspace": "/w",
+                                           "shell": "/bin/sh"}}))
+        assert json.loads(await ws.recv())["type"] == "register_ok"
+        ready.set()
+        ws.transport.pause_reading()
+        while not done.is_set():
+            await asyncio.sleep(0.05)
+        ws.transport.abort()
+
+
+def test_deaf_runner(t, build):
+    """A runner that stops reading holds up its user alone, bounded."""
+    with running(t, build) as sup:
+        a = sup.client.call("POST", "/v1/users/bob/runners",
+                            {"name": "deaf"})
+        ready, done = threading.Event(), threading.Event()
+        thread = threading.Thread(target=lambda: asyncio.run(deaf_runner(
+            sup.port, a.json["token"], "bob", ready, done)))
+        thread.start()
+        t.ok(ready.wait(DEADLINE), "is registered")
+        wait_for("the route", lambda: sup.client.call(
+            "GET", "/v1/users/bob/route").json.get("backend") == "remote")
+        answers = []
+
+        def put(n):
+            with Client(sup.port, sup.token, timeout=200) as c:
+                with contextlib.suppress(OSError,
+                                         http.client.HTTPException):
+                    answers.append(c.file("PUT", "bob", f"f{n}",
+                                          b"x" * (32 << 20)))
+        puts = [threading.Thread(target=put, args=(n,)) for n in range(3)]
+        for p in puts:
+            p.start()
+        for n in range(20):
+            a = sup.client.exec("carol", f"echo {n}")
+        good(t, a, "others do not notice", stdout="19\n")
+        done.set()
+        thread.join()
+        for p in puts:
+            p.join()
+        t.ok(all(a.status >= 400 for a in answers),
+             "its requests fail when it is gone", answers)
+        t.ok(sup.ready(), "and all is well")
+        t.note(f"kB at most: {sup.memory()}")
+
+
 def test_unix_socket(t, build):
     """What xbot-admin speaks, curl can."""
     with running(t, build) as sup:

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 
 from execs import bad, good
-from xbot import DEADLINE, Client, raw, readable
+from xbot import DEADLINE, Client, raw, readable, wait_for
 
 
 def auth(sup):
@@ -283,6 +283,91 @@ def test_slow_clients(t, sup):
                 got = s.recv(1000)
             t.ok(not got or got.startswith(b"HTTP/1.1 4"), "with 408", got)
         s.close()
+
+
+class Dawdlers:
+    """
+    Clients that begin something and go no further.  They are opened before
+    the other tests and looked at behind them: their minute passes meanwhile.
+    """
+
+    def __init__(self, sup):
+        a = auth(sup)
+        key = "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg=="
+        sup.client.file("PUT", "slow", "large", b"x" * 8000000)
+        self.rows = {
+            "a PUT of one byte": f"PUT /v1/users/slow/files?path=p HTTP/1.1"
+                f"\r\n{a}Content-Length: 100000\r\n\r\nx",
+            "an exec without its body": "POST /v1/users/slow/exec HTTP/1.1"
+                f"\r\n{a}Content-Length: 100\r\n\r\n{{",
+            "a GET that is not read": "GET /v1/users/slow/files?path=large "
+                f"HTTP/1.1\r\n{a}\r\n",
+            "a WebSocket that says nothing": "GET /ws/slow HTTP/1.1\r\n"
+                "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Version: 13\r\n{key}\r\n\r\n",
+            "a connection that idles": "GET /healthz HTTP/1.1\r\nHost: x"
+                "\r\n\r\n",
+            "a connection that says nothing": "",
+        }
+        self.socks = {}
+        for name, text in self.rows.items():
+            s = socket.socket()
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            s.connect(("127.0.0.1", sup.port))
+            s.sendall(text.encode())
+            self.socks[name] = s
+
+
+def ended(s, port):
+    """
+    Has the server closed it?  A peer that does not read never learns of it:
+    what nobody holds any more has no inode.
+    """
+    mine = f":{s.getsockname()[1]:04X}"
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        for line in f:
+            part = line.split()
+            if part[1].endswith(f":{port:04X}") and part[2].endswith(mine):
+                return part[9] == "0"
+    return True
+
+
+def test_dawdlers(t, sup, dawdlers):
+    for name, s in dawdlers.socks.items():
+        try:
+            wait_for(name, lambda s=s: ended(s, sup.port), 200)
+            t.ok(True, f"{name} is cut off")
+        except TimeoutError:
+            t.ok(False, f"{name} is cut off")
+        s.close()
+    sup.client = sup.connect()      # ours idled, too
+    a = sup.client.exec("slow", "ls -A")
+    good(t, a, "nothing is left of them", stdout="large\n")
+
+
+def test_log_lines(t, sup):
+    """A client's fault is one line, with the request's serial and id."""
+    for n, (body, path) in enumerate((
+            (b"{", "/v1/users/log/exec"), (b"", "/v1/users/log/exec"),
+            (b'{"command": 1}', "/v1/users/log/exec"),
+            (b"", "/v1/nothing"))):
+        mark, name = sup.log.mark(), f"log-{n}\x7e"
+        a = sup.client.call("POST", path, body, {"X-Request-Id": name})
+        t.ok(a.status in (400, 404), f"request {n} is refused", a)
+        sup.client.call("GET", "/nothing", None, {"X-Request-Id": "end"})
+        sup.log.wait("end", mark)
+        lines = [x for x in sup.log.since(mark) if name in x]
+        t.ok(len(lines) == 1 and re.search(r"request \d+", lines[0]),
+             "one line", lines)
+    mark = sup.log.mark()
+    raw(sup.port, b"GET /\x1b[31mred HTTP/1.1\r\nHost: x\r\n"
+        b"X-Request-Id: \x1b[2J\r\n\r\n", shut=True)
+    sup.client.call("GET", "/%1b%5b31m%0ainfo:%20forged")
+    sup.client.call("GET", "/nothing", None, {"X-Request-Id": "end2"})
+    sup.log.wait("end2", mark)
+    text = "\n".join(sup.log.since(mark))
+    t.ok("\x1b" not in text and "\ninfo: forged" not in text,
+         "untrusted text is escaped", text)
 
 
 def test_reader_stops(t, sup):
