@@ -61,13 +61,34 @@ static struct {
 	void			 (*on_peer)(int);
 } box = { .dir = -1, .fd = -1, .stranger = -1 };
 
-static bool	dirs_make(const char *);
+static bool	dirs_make(const char *, const char *);
+static bool	outside(const char *, const char *);
 static bool	executor_put(void);
 static void	on_call(evutil_socket_t, short, void *);
 
+/*
+ * The deepest part that exists is asked first: nothing is made in a tree that
+ * somebody else may fill with links.
+ */
+static bool
+outside(const char *path, const char *workspace)
+{
+	char	 part[PATH_MAX], real[PATH_MAX], *cut;
+	size_t	 len = strlen(workspace);
+
+	snprintf(part, sizeof(part), "%s", path);
+	while (realpath(part, real) == NULL) {
+		if ((cut = strrchr(part, '/')) == NULL || cut == part)
+			return true;
+		*cut = '\0';
+	}
+	return strncmp(real, workspace, len) != 0 ||
+	    (len > 1 && real[len] != '/' && real[len] != '\0');
+}
+
 /* Every component of the path, those that are missing for us alone. */
 static bool
-dirs_make(const char *name)
+dirs_make(const char *name, const char *workspace)
 {
 	const char	*state = getenv("XDG_STATE_HOME");
 	const char	*home = getenv("HOME");
@@ -86,7 +107,13 @@ dirs_make(const char *name)
 		return false;
 	}
 	if (n >= (int)sizeof(parent) - NAME_MAX - 2) {
-		errno = ENAMETOOLONG;
+		log_errorx("%s: the path is too long", parent);
+		return false;
+	}
+	if (!outside(parent, workspace)) {
+		log_errorx("--workspace %s contains %s, where the executor "
+		    "is kept: choose another with XDG_STATE_HOME", workspace,
+		    parent);
 		return false;
 	}
 	for (i = 1; i <= (size_t)n; i++) {
@@ -139,11 +166,11 @@ executor_put(void)
 
 const char *
 boxdir_open(struct event_base *base, const char *name,
-    void (*on_peer)(int))
+    const char *workspace, void (*on_peer)(int))
 {
 	box.base = base;
 	box.on_peer = on_peer;
-	if (!dirs_make(name))
+	if (!dirs_make(name, workspace))
 		return NULL;
 	if ((mkdir(box.path, 0755) == -1 && errno != EEXIST) ||
 	    (box.dir = open(box.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |

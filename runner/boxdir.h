@@ -32,11 +32,12 @@ struct event_base;
 
 /*
  * Made or found, for the container of that name, and locked: two runners in
- * one container would end each other's executors.  The path, for life; NULL: the
- * log said why.  on_peer takes the descriptor.
+ * one container would end each other's executors.  Never within the canonical
+ * workspace, which the container's root may change.  The path, for life; NULL:
+ * the log said why.  on_peer takes the descriptor.
  */
 const char	*boxdir_open(struct event_base *, const char *name,
-		    void (*on_peer)(int fd));
+		    const char *workspace, void (*on_peer)(int fd));
 /* From now on callers are held until boxdir_expect says who it is. */
 bool		 boxdir_listen(void);
 /* Only this process is answered; on_peer may come at once. */

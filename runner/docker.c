@@ -574,7 +574,8 @@ docker_start(struct event_base *base, const struct launch_conf *conf)
 		return false;
 	}
 	if ((path = engine_path()) == NULL || !container_name(&dk.c) ||
-	    (dk.c.box = boxdir_open(base, dk.c.name, on_peer)) == NULL)
+	    (dk.c.box = boxdir_open(base, dk.c.name, conf->workspace,
+	    on_peer)) == NULL)
 		return false;
 	dk.engine = engine_new(base, path);
 	dk.again = evtimer_new(base, on_again, NULL);

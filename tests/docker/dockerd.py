@@ -1,0 +1,116 @@
+# Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
+"""A Docker Engine of the tests' own, with images made from busybox.
+
+It keeps everything below one temporary directory, has no network, and ends
+with close(): an Engine that runs on the machine already is not touched.
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tarfile
+import tempfile
+import io
+
+from xbot import Log, wait_for
+
+BUSYBOX = "/bin/busybox"
+PASSWD = ("root:x:0:0:root:/root:/bin/sh\n"
+          "joe:x:1000:1000::/home/joe:/bin/sh\n")
+GROUP = "root:x:0:\njoe:x:1000:\nextra:x:2000:joe\n"
+
+
+class Engine:
+    def __init__(self, group="root"):
+        self.dir = tempfile.mkdtemp(prefix="xbot-dockerd-")
+        os.chmod(self.dir, 0o711)
+        self.socket = os.path.join(self.dir, "docker.sock")
+        self.host = f"unix://{self.socket}"
+        self.group = group
+        self.process = None
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["dockerd", "--data-root", f"{self.dir}/data",
+             "--exec-root", f"{self.dir}/exec", "-H", self.host,
+             "--pidfile", f"{self.dir}/pid", "--group", self.group,
+             "--bridge=none", "--iptables=false", "--ip6tables=false"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, cwd="/")
+        self.log = Log(self.process.stderr)
+        self.log.wait("API listen on")
+
+    def stop(self, sig=signal.SIGTERM):
+        self.process.send_signal(sig)
+        self.process.wait(60)
+        self.log.join(5)
+
+    def close(self):
+        for line in self.docker("ps", "-aq").splitlines():
+            self.docker("rm", "-f", line)
+        self.stop()
+        with open("/proc/mounts", encoding="utf-8") as f:
+            mounts = [line.split()[1] for line in f]
+        for path in reversed(mounts):
+            if path.startswith(self.dir + "/"):
+                subprocess.run(["umount", path], check=False)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def docker(self, *words, stdin=b"", ok=True):
+        """What it printed."""
+        got = subprocess.run(["/usr/bin/docker", "-H", self.host, *words],
+                             input=stdin, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, timeout=120,
+                             check=False)
+        text = got.stdout.decode(errors="replace").strip()
+        if ok and got.returncode != 0:
+            raise RuntimeError(f"docker {words}: {text}")
+        return text
+
+    def inspect(self, name):
+        got = self.docker("inspect", name, ok=False)
+        try:
+            return json.loads(got)[0]
+        except (ValueError, IndexError):
+            return None
+
+    def running(self, name):
+        got = self.inspect(name)
+        return got is not None and got["State"]["Running"]
+
+    def wait_stopped(self, name):
+        wait_for(f"{name} stopped", lambda: not self.running(name))
+
+    def build(self, tag, *changes):
+        """A root with every applet of busybox."""
+        names = subprocess.run([BUSYBOX, "--list"], stdout=subprocess.PIPE,
+                               check=True).stdout.decode().split()
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as tar:
+            def put(name, kind, mode, data=b"", uid=0, link=""):
+                info = tarfile.TarInfo(name)
+                info.type, info.mode, info.size = kind, mode, len(data)
+                info.uid = info.gid = uid
+                info.linkname = link
+                tar.addfile(info, io.BytesIO(data))
+            for name in ("bin", "etc", "home", "root", "usr", "usr/bin"):
+                put(name, tarfile.DIRTYPE, 0o755)
+            put("tmp", tarfile.DIRTYPE, 0o1777)
+            put("home/joe", tarfile.DIRTYPE, 0o755, uid=1000)
+            put("etc/passwd", tarfile.REGTYPE, 0o644, PASSWD.encode())
+            put("etc/group", tarfile.REGTYPE, 0o644, GROUP.encode())
+            with open(BUSYBOX, "rb") as f:
+                put("bin/busybox", tarfile.REGTYPE, 0o755, f.read())
+            for name in names:
+                if name != "busybox":
+                    put(f"bin/{name}", tarfile.SYMTYPE, 0o777, link="busybox")
+        words = [w for c in changes for w in ("-c", c)]
+        self.docker("import", *words, "-", tag, stdin=out.getvalue())
