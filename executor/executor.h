@@ -165,6 +165,7 @@ struct out_stream {
 	uint64_t	 sent;		/* offset of ring's first byte */
 	uint64_t	 credit;
 	uint8_t		 num;
+	bool		 tty;		/* a terminal's master */
 };
 
 struct in_stream {
@@ -175,6 +176,7 @@ struct in_stream {
 	uint64_t	 granted;
 	bool		 eof;		/* close when buf is empty */
 	bool		 used;		/* there is, or was, a pipe */
+	bool		 tty;
 };
 
 void	 out_open(struct out_stream *, struct op *, uint8_t num, int fd);
@@ -218,11 +220,18 @@ struct spawn {
 	const char	*path;		/* what to execute */
 	int		 fds[3];
 	int		 dirfd;
+	bool		 tty;		/* fds[0] is to be its terminal */
 };
 
 /* Argument vector and environment, copied; NULL and errno. */
 char	**spawn_args(const struct exec_job_start *, const char *pwd,
 	    char ***envp);
+/* Directory of the job, guarded like a file; 0 or an errno. */
+int	 spawn_dir(struct spawn *, struct slice dir, char *pwd, size_t);
+/* -1 and errno; what was opened by then is in both vectors. */
+int	 spawn_pipes(struct spawn *, bool no_stdin, int ours[3]);
+void	 spawn_close(int *fds, int n);
+const char	*spawn_shell(void);
 /* Search PATH of the job's environment; 0 or an errno. */
 int	 spawn_find(const struct spawn *, char *dst, size_t dstlen);
 /* The pid, or -1 and errno (of exec too). */
@@ -232,6 +241,14 @@ void	 spawn_init(void);
 /* ---- user.c */
 void	 user_init(const char *spec);	/* user[:group] of the image */
 int	 user_become(void);		/* in a job's child; 0 or errno */
+
+/* ---- pty.c */
+/* As spawn_pipes; ours: to write, to read, none. */
+int	 pty_open(int theirs[3], int ours[3], unsigned int cols,
+	    unsigned int rows);
+void	 pty_resize(int fd, unsigned int cols, unsigned int rows);
+int	 pty_signal(int fd, int sig);	/* -1: nobody in the foreground */
+char	 pty_eof(int fd);		/* the character */
 
 /* ---- tree.c */
 struct proc_id {

@@ -39,9 +39,11 @@
 #define POLL_US		3000	/* look again whether a tree is gone */
 #define GIVE_UP_US	5000000	/* members that cannot be killed */
 #define AS_USER_US	300000	/* between two calls of sudo */
+#define CLOSE_US	5000000	/* after its input, or terminal, was closed */
+#define TERM_US		3000000	/* then, pipes only, between TERM and KILL */
 #define KEEP_US		UINT64_C(3600000000)	/* a task that ended */
 
-enum phase { PENDING, RUNNING, TERMINATING, KILLING, GONE, ENDED };
+enum phase { PENDING, RUNNING, CLOSING, TERMINATING, KILLING, GONE, ENDED };
 
 struct job {
 	struct op		 op;	/* first */
@@ -50,7 +52,9 @@ struct job {
 	uint64_t		 print;	/* fingerprint of its job_start */
 	enum phase		 phase;
 	pid_t			 pid;	/* also its session, its group */
-	bool			 reaped, cancelled;
+	bool			 reaped, cancelled, closing;
+	uint8_t			 kind;	/* enum job_kind */
+	uint16_t		 cols, rows;
 	struct spawn		 spawn;
 	char			*as_user;	/* through sudo; NULL: as us */
 	uint64_t		 asked;	/* when he was to kill them */
@@ -68,6 +72,7 @@ static void	job_eof(struct op *, uint8_t, uint64_t);
 static void	job_credit(struct op *, uint8_t, uint64_t);
 static void	job_cancel(struct op *);
 static void	job_signal(struct op *, int);
+static void	job_resize(struct op *, uint16_t, uint16_t);
 static bool	job_pump(struct op *);
 static void	job_clear(struct op *);
 static void	job_kill(struct job *, enum job_how);
@@ -75,7 +80,8 @@ static void	job_kill(struct job *, enum job_how);
 static const struct op_class job_class = {
 	.name = "job", .on_data = job_data, .on_eof = job_eof,
 	.on_credit = job_credit, .on_cancel = job_cancel,
-	.on_signal = job_signal, .pump = job_pump, .clear = job_clear
+	.on_signal = job_signal, .on_resize = job_resize, .pump = job_pump,
+	.clear = job_clear
 };
 
 static struct job	*jobs;		/* all */
@@ -150,35 +156,6 @@ job_repeated(const struct id16 *id, uint64_t print)
 	return true;
 }
 
-/* Directory of the job, guarded like a file; 0 or an errno. */
-static int
-job_dir(struct job *j, struct slice dir, char *pwd, size_t pwdlen)
-{
-	struct path	p;
-	int		rc;
-
-	j->spawn.dirfd = -1;
-	if (dir.len == 0) {
-		snprintf(pwd, pwdlen, "%s", opt.workspace);
-		return 0;
-	}
-	if ((rc = path_parse(dir, &p)) != 0)
-		return -rc;
-	rc = path_open(&p, O_PATH | O_DIRECTORY);
-	if (rc < 0)
-		return -rc;
-	j->spawn.dirfd = rc;
-	/* The shell's own idea of a logical PWD; it checks it. */
-	if (p.rel[0] == '/')
-		snprintf(pwd, pwdlen, "%s", p.rel);
-	else if (strcmp(p.rel, ".") == 0)
-		snprintf(pwd, pwdlen, "%s", opt.workspace);
-	else
-		snprintf(pwd, pwdlen, "%s/%s", strcmp(opt.workspace, "/") ==
-		    0 ? "" : opt.workspace, p.rel);
-	return 0;
-}
-
 static void
 job_link(struct job *j)
 {
@@ -191,8 +168,8 @@ job_link(struct job *j)
 static const char *
 job_refusal(const struct exec_job_start *m)
 {
-	if (m->kind != JOB_EXEC && m->kind != JOB_TASK)
-		return "this kind of job is not supported yet";
+	if (m->kind > JOB_PTY)
+		return "no such kind of job";
 	if (m->run_as_user.len > 0 && !opt.inherit)
 		return "run_as_user is for runners only";
 	return NULL;
@@ -220,6 +197,10 @@ on_job_start(const struct exec_job_start *m, uint64_t print)
 	}
 	j->spawn.dirfd = j->in.w.fd = j->out[0].w.fd = j->out[1].w.fd = -1;
 	j->print = print;
+	j->kind = m->kind;
+	j->cols = m->cols;
+	j->rows = m->rows;
+	j->spawn.tty = m->kind == JOB_PTY;
 	j->phase = PENDING;
 	job_link(j);
 	pending++;
@@ -227,7 +208,11 @@ on_job_start(const struct exec_job_start *m, uint64_t print)
 		j->timeout_ms = m->timeout_ms;
 	else if ((j->task = task_new(&j->op, m)) == NULL)
 		return;
-	if ((error = job_dir(j, m->dir, pwd, sizeof(pwd))) != 0) {
+	error = spawn_dir(&j->spawn, m->dir, pwd, sizeof(pwd));
+	/* Somebody who opens a terminal wants to see one. */
+	if (error != 0 && j->kind == JOB_PTY)
+		error = spawn_dir(&j->spawn, slice_str(""), pwd, sizeof(pwd));
+	if (error != 0) {
 		snprintf(what, sizeof(what), "%.*s", (int)m->dir.len,
 		    (const char *)m->dir.p);
 		op_fail(&j->op, error, what);
@@ -240,34 +225,12 @@ on_job_start(const struct exec_job_start *m, uint64_t print)
 		op_fail(&j->op, errno, "job");
 }
 
-/* Pipes for the three streams; ours in `ours`, the child's in spawn.fds. */
 static int
-job_pipes(struct job *j, int ours[3])
+job_streams(struct job *j, int ours[3])
 {
-	int i, p[2];
-
-	for (i = 0; i < 3; i++)
-		ours[i] = j->spawn.fds[i] = -1;
-	if (j->in.eof)
-		j->spawn.fds[0] = opt.nullfd;
-	for (i = j->in.eof ? 1 : 0; i < 3; i++) {
-		if (pipe2(p, O_CLOEXEC) == -1)
-			return -1;
-		ours[i] = p[i == 0];
-		j->spawn.fds[i] = p[i != 0];
-		/* Only our end: the job expects blocking pipes. */
-		if (fcntl(ours[i], F_SETFL, O_NONBLOCK) == -1)
-			return -1;
-	}
-	return 0;
-}
-
-static void
-close_all(int *fds, int n)
-{
-	for (; n > 0; n--, fds++)
-		if (*fds != -1 && *fds != opt.nullfd)
-			close(*fds);
+	if (j->kind == JOB_PTY)
+		return pty_open(j->spawn.fds, ours, j->cols, j->rows);
+	return spawn_pipes(&j->spawn, j->in.eof, ours);
 }
 
 static void
@@ -283,17 +246,17 @@ job_begin(struct job *j)
 	snprintf(what, sizeof(what), "%s", j->spawn.argv[0]);
 	j->spawn.path = path;
 	if ((error = spawn_find(&j->spawn, path, sizeof(path))) == 0) {
-		if (job_pipes(j, ours) == -1)
+		if (job_streams(j, ours) == -1)
 			error = errno;
 		else {
 			j->started = now_us();
 			if ((pid = spawn_run(&j->spawn)) == -1)
 				error = errno;
 		}
-		close_all(j->spawn.fds, 3);
+		spawn_close(j->spawn.fds, 3);
 	}
 	if (pid == -1) {
-		close_all(ours, 3);
+		spawn_close(ours, 3);
 		op_fail(&j->op, error, what);
 		return;
 	}
@@ -308,7 +271,9 @@ job_begin(struct job *j)
 	m.pid = (uint32_t)pid;
 	link_send(EXEC_JOB_STARTED, &m);
 	out_open(&j->out[0], &j->op, STREAM_STDOUT, ours[1]);
-	out_open(&j->out[1], &j->op, STREAM_STDERR, ours[2]);
+	j->out[0].tty = j->in.tty = j->kind == JOB_PTY;
+	if (ours[2] != -1)
+		out_open(&j->out[1], &j->op, STREAM_STDERR, ours[2]);
 	if (j->task != NULL)
 		task_started(j->task, j->out);
 	if (ours[0] != -1)
@@ -405,8 +370,36 @@ job_signal(struct op *op, int sig)
 {
 	struct job *j = (struct job *)op;
 
-	if (j->pid > 1 && !j->reaped && sig > 0 && sig < NSIG)
+	if (j->pid <= 1 || j->reaped || sig <= 0 || sig >= NSIG)
+		return;
+	if (j->kind != JOB_PTY || pty_signal(j->out[0].w.fd, sig) == -1)
 		kill(-j->pid, sig);
+}
+
+static void
+job_resize(struct op *op, uint16_t cols, uint16_t rows)
+{
+	struct job *j = (struct job *)op;
+
+	j->cols = cols;
+	j->rows = rows;
+	if (j->kind == JOB_PTY && j->out[0].w.fd != -1)
+		pty_resize(j->out[0].w.fd, cols, rows);
+}
+
+/*
+ * The end of a conversation: programs that read their input to the end, or
+ * notice that their terminal hung up, leave by themselves.
+ */
+static void
+job_close(struct job *j)
+{
+	in_clear(&j->in);
+	if (j->kind == JOB_PTY)
+		loop_close(&j->out[0].w);
+	j->closing = true;
+	j->phase = CLOSING;
+	j->timer = now_us() + CLOSE_US;
 }
 
 static void
@@ -424,7 +417,12 @@ job_cancel(struct op *op)
 		op_exit(op, &j->end);
 		return;
 	}
-	job_end(op);
+	if (j->closing)
+		return;
+	if (j->kind != JOB_EXEC && j->phase == RUNNING && !j->reaped)
+		job_close(j);
+	else
+		job_end(op);
 	job_advance(op);
 }
 
@@ -460,15 +458,15 @@ job_kill(struct job *j, enum job_how how)
 	j->give_up = j->timer + GIVE_UP_US;
 }
 
-/* The deadline: ask first, whole group and whoever left it. */
+/* Ask first, whole group and whoever left it. */
 static void
-job_terminate(struct job *j, uint64_t now)
+job_terminate(struct job *j, enum job_how how, uint64_t now, uint64_t grace)
 {
 	struct tree_of of = job_tree(j);
 
-	j->end.how = JOB_TIMED_OUT;
+	j->end.how = (uint8_t)how;
 	j->phase = TERMINATING;
-	j->give_up = now + GRACE_US;
+	j->give_up = now + grace;
 	j->timer = now + POLL_US;
 	tree_collect(&j->tree, &of);
 	if (j->pid > 1 && !j->reaped)
@@ -521,19 +519,25 @@ job_tick(struct job *j, uint64_t now)
 		return;
 	case RUNNING:
 		if (!j->reaped) {
-			job_terminate(j, now);
+			job_terminate(j, JOB_TIMED_OUT, now, GRACE_US);
 			return;
 		}
 		j->timer = 0;	/* drained long enough */
 		out_finish(&j->out[0]);
 		out_finish(&j->out[1]);
 		break;
+	case CLOSING:
+		if (j->kind == JOB_PTY)
+			job_kill(j, JOB_KILLED);
+		else
+			job_terminate(j, JOB_KILLED, now, TERM_US);
+		return;
 	case TERMINATING:
 		tree_collect(&j->tree, &of);
 		j->timer = now + POLL_US;
 		if (j->tree.n > 0 || !j->reaped) {
 			if (now >= j->give_up)
-				job_kill(j, JOB_TIMED_OUT);
+				job_kill(j, (enum job_how)j->end.how);
 			return;
 		}
 		j->phase = GONE;
@@ -584,7 +588,8 @@ job_advance(struct op *op)
 	int		 i;
 
 	if (j->phase == TERMINATING || j->phase == KILLING ||
-	    j->phase == ENDED || (j->phase == RUNNING && !j->reaped))
+	    j->phase == ENDED || j->phase == CLOSING ||
+	    (j->phase == RUNNING && !j->reaped))
 		return;
 	for (i = 0; i < 2; i++) {
 		out_read(&j->out[i]);
@@ -620,8 +625,11 @@ job_ended(struct job *j, int status, const struct rusage *ru)
 	j->end.maxrss_kb = (uint64_t)ru->ru_maxrss;
 	j->end.code = WIFSIGNALED(status) ? WTERMSIG(status) :
 	    WEXITSTATUS(status);
-	if (j->phase == RUNNING) {
+	/* A close sequence has no result of its own: the true one. */
+	if (j->phase == RUNNING || j->closing)
 		j->end.how = WIFSIGNALED(status) ? JOB_SIGNALLED : JOB_EXITED;
+	if (j->phase == RUNNING || j->phase == CLOSING) {
+		j->phase = RUNNING;
 		j->timer = now + DRAIN_US;
 	}
 	in_clear(&j->in);

@@ -56,9 +56,6 @@ void
 link_init(int fd)
 {
 	struct exec_hello m = { .min = 1, .max = 1 };
-	static const char *const shells[] =
-	    { "/bin/bash", "/usr/bin/bash", "/bin/sh" };
-	size_t i;
 
 	chan.fd = fd;
 	if ((reader = msg_reader_new()) == NULL)
@@ -66,10 +63,7 @@ link_init(int fd)
 	loop_want(&chan, EPOLLIN);
 	m.build = slice_str(XBOT_VERSION);
 	m.workspace = slice_str(opt.workspace);
-	for (i = 0; i + 1 < NELEM(shells); i++)
-		if (access(shells[i], X_OK) == 0)
-			break;
-	m.shell = slice_str(shells[i]);
+	m.shell = slice_str(spawn_shell());
 	link_send(EXEC_HELLO, &m);
 }
 

@@ -20,6 +20,7 @@
  * our memory: it calls nothing but system calls.
  */
 
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -121,7 +122,7 @@ base_set(struct base *b, size_t slot, const char *name, const char *value)
 
 /* What a job starts from: ours (runner) or a clean one. */
 static void
-base_build(struct base *b, const char *pwd)
+base_build(struct base *b, const char *pwd, bool tty)
 {
 	char **e;
 
@@ -142,6 +143,8 @@ base_build(struct base *b, const char *pwd)
 		b->v[b->n++] = slice_str("LANG=C.UTF-8");
 	}
 	base_set(b, 3, "PWD", pwd);
+	if (tty)
+		b->v[b->n++] = slice_str("TERM=xterm-256color");
 }
 
 static int
@@ -159,6 +162,20 @@ env_check(const struct exec_job_start *m)
 	return 0;
 }
 
+/* What people get who ask for a shell. */
+const char *
+spawn_shell(void)
+{
+	static const char *const	shells[] =
+	    { "/bin/bash", "/usr/bin/bash", "/bin/sh" };
+	size_t				i;
+
+	for (i = 0; i + 1 < NELEM(shells); i++)
+		if (access(shells[i], X_OK) == 0)
+			break;
+	return shells[i];
+}
+
 /* The program's words, before the request's own. */
 static size_t
 prefix(const struct exec_job_start *m, struct slice *v)
@@ -173,7 +190,9 @@ prefix(const struct exec_job_start *m, struct slice *v)
 		v[n++] = m->run_as_user;
 		v[n++] = slice_str("--");
 	}
-	if (m->argv.n == 0) {
+	if (m->argv.n == 0 && m->kind == JOB_PTY && m->command.len == 0)
+		v[n++] = slice_str(spawn_shell());
+	else if (m->argv.n == 0) {
 		v[n++] = slice_str(m->run_as_user.len > 0 ? "/bin/sh" : "sh");
 		v[n++] = slice_str("-c");
 		v[n++] = m->command;
@@ -217,7 +236,7 @@ spawn_args(const struct exec_job_start *m, const char *pwd, char ***envp)
 		errno = EINVAL;
 		return NULL;
 	}
-	base_build(&base, pwd);
+	base_build(&base, pwd, m->kind == JOB_PTY);
 	marker(&m->job, mark);
 	count = n + m->argv.n + base.n + m->env.n + 3;
 	x.v = malloc(total(words, n) + total(m->argv.v, m->argv.n) +
@@ -240,6 +259,67 @@ spawn_args(const struct exec_job_start *m, const char *pwd, char ***envp)
 	x.v[x.n] = NULL;
 	*envp = x.v + x.names;
 	return x.v;
+}
+
+/* ---- where it runs, and its pipes */
+
+/* Directory of the job, guarded like a file; 0 or an errno. */
+int
+spawn_dir(struct spawn *s, struct slice dir, char *pwd, size_t pwdlen)
+{
+	struct path	p;
+	int		rc;
+
+	s->dirfd = -1;
+	if (dir.len == 0) {
+		snprintf(pwd, pwdlen, "%s", opt.workspace);
+		return 0;
+	}
+	if ((rc = path_parse(dir, &p)) != 0)
+		return -rc;
+	rc = path_open(&p, O_PATH | O_DIRECTORY);
+	if (rc < 0)
+		return -rc;
+	s->dirfd = rc;
+	/* The shell's own idea of a logical PWD; it checks it. */
+	if (p.rel[0] == '/')
+		snprintf(pwd, pwdlen, "%s", p.rel);
+	else if (strcmp(p.rel, ".") == 0)
+		snprintf(pwd, pwdlen, "%s", opt.workspace);
+	else
+		snprintf(pwd, pwdlen, "%s/%s", strcmp(opt.workspace, "/") ==
+		    0 ? "" : opt.workspace, p.rel);
+	return 0;
+}
+
+/* Pipes for the three streams; ours in `ours`, the child's in fds. */
+int
+spawn_pipes(struct spawn *s, bool no_stdin, int ours[3])
+{
+	int i, p[2];
+
+	for (i = 0; i < 3; i++)
+		ours[i] = s->fds[i] = -1;
+	if (no_stdin)
+		s->fds[0] = opt.nullfd;
+	for (i = no_stdin ? 1 : 0; i < 3; i++) {
+		if (pipe2(p, O_CLOEXEC) == -1)
+			return -1;
+		ours[i] = p[i == 0];
+		s->fds[i] = p[i != 0];
+		/* Only our end: the job expects blocking pipes. */
+		if (fcntl(ours[i], F_SETFL, O_NONBLOCK) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+void
+spawn_close(int *fds, int n)
+{
+	for (; n > 0; n--, fds++)
+		if (*fds != -1 && *fds != opt.nullfd)
+			close(*fds);
 }
 
 /* ---- finding the program */
@@ -320,6 +400,8 @@ child_exec(const struct spawn *s, volatile int *error)
 	for (i = 0; i < 3; i++)
 		if (dup2(s->fds[i], i) == -1)
 			goto fail;
+	if (s->tty && ioctl(STDIN_FILENO, TIOCSCTTY, 0) == -1)
+		goto fail;
 	syscall(SYS_close_range, 3u, ~0u, 0);
 	if (nofile_raised)
 		setrlimit(RLIMIT_NOFILE, &nofile);

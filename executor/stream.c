@@ -32,6 +32,8 @@
 #define READ_CHUNK	(64 * 1024)	/* a pipe's usual capacity */
 /* All rings together; beyond it each gets one chunk only. */
 #define RINGS_MAX	(64 * 1024 * 1024)
+/* A terminal's buffers do not say how much they hold; less than this. */
+#define TTY_MAX		(256 * 1024)
 /* Stdin credit is renewed in steps of this, not for every write. */
 #define GRANT_STEP	(64 * 1024)
 
@@ -137,7 +139,9 @@ out_finish(struct out_stream *s)
 	if (s->w.fd == -1)
 		return;
 	/* At most a pipe's capacity; others may go on writing. */
-	if (ioctl(s->w.fd, FIONREAD, &left) == -1)
+	if (s->tty)
+		left = TTY_MAX;
+	else if (ioctl(s->w.fd, FIONREAD, &left) == -1)
 		left = 0;
 	while (left > 0) {
 		n = out_read_some(s, (size_t)left < READ_CHUNK ?
@@ -268,6 +272,10 @@ in_eof(struct in_stream *s, uint64_t offset)
 {
 	if (offset != s->got || s->eof)
 		link_breach("end of stdin out of order");
+	/* A terminal has no end: it is typed. */
+	if (s->tty && s->w.fd != -1 &&
+	    buf_add(&s->buf, &(char){ pty_eof(s->w.fd) }, 1) == -1)
+		die("out of memory");
 	s->eof = true;
 	in_write(s);
 }

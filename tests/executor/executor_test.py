@@ -172,7 +172,7 @@ def what_cannot_start_is_refused():
         equal((r.kind, r.end.text), ('job_refused', './plain: Exec format error'))
         refused(e.run(argv=[ws]), EPERM)
         refused(e.run(argv=['']), EINVAL)
-        refused(e.run('x', kind=3), ENOTSUP)
+        refused(e.run('x', kind=4), ENOTSUP)
         refused(e.run('x', kind=200), ENOTSUP)
         refused(e.run('x', run_as_user='root'), ENOTSUP)
         refused(e.run('x', env=['novalue']), EINVAL)
