@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <event2/bufferevent.h>
 #include <event2/event.h>
@@ -37,6 +38,7 @@
 #include "runner/budget.h"
 #include "runner/link.h"
 #include "runner/op.h"
+#include "runner/proxy.h"
 #include "runner/reply.h"
 #include "runner/resolve.h"
 #include "runner/v1_in.h"
@@ -79,6 +81,7 @@ static struct {
 	struct resolve_addr	 addr[RESOLVE_MAX];
 	size_t			 naddr, next;
 	uint64_t		 deadline;	/* of the handshake, ms */
+	struct proxy_call	*proxy;
 	struct wsc		*wsc;
 	struct ws		*ws;
 	uint64_t		 since;		/* registered, ms */
@@ -95,6 +98,9 @@ static void	link_attempt(void);
 static void	link_lost(const char *);
 static void	link_end(bool);
 static bool	link_connect_next(void);
+static bool	link_connect(const struct resolve_addr *, unsigned int);
+static bool	link_handshake(struct bufferevent *, bool, unsigned int);
+static void	on_proxied(void *, struct bufferevent *, const char *);
 static void	link_forget(void);
 static void	link_register(char *, size_t);
 static void	link_take(void);
@@ -173,6 +179,8 @@ link_end(bool good)
 	evtimer_del(lk.timer);
 	resolve_cancel(lk.resolve);
 	lk.resolve = NULL;
+	proxy_cancel(lk.proxy);
+	lk.proxy = NULL;
 	if (lk.wsc != NULL)
 		wsc_cancel(lk.wsc);
 	lk.wsc = NULL;
@@ -195,13 +203,15 @@ static void
 link_attempt(void)
 {
 	const struct url	*u = lk.conf->url;
+	const struct proxy	*p = &lk.conf->proxy;
 	char			 vis[300];
 
-	log_info("connecting to %s",
-	    log_vis(vis, sizeof(vis), u->authority, strlen(u->authority)));
+	log_info("connecting to %s%s%s",
+	    log_vis(vis, sizeof(vis), u->authority, strlen(u->authority)),
+	    p->used ? " through the proxy " : "", p->used ? p->host : "");
 	lk.state = LINK_RESOLVING;
-	lk.resolve = resolve_start(lk.base, u->host, u->port, on_resolved,
-	    NULL);
+	lk.resolve = resolve_start(lk.base, p->used ? p->host : u->host,
+	    p->used ? p->port : u->port, on_resolved, NULL);
 	if (lk.resolve == NULL)
 		link_lost(strerror(errno));
 }
@@ -237,6 +247,7 @@ on_resolved(void *arg, const struct resolve_addr *addr, size_t n,
 	lk.resolve = NULL;
 	if (n == 0) {
 		snprintf(text, sizeof(text), "cannot find %s: %s",
+		    lk.conf->proxy.used ? lk.conf->proxy.host :
 		    lk.conf->url->host, why);
 		link_lost(text);
 		return;
@@ -250,44 +261,99 @@ on_resolved(void *arg, const struct resolve_addr *addr, size_t n,
 		link_lost("cannot connect");
 }
 
+/* What is left of the time, shared among the addresses still to be tried. */
+static unsigned int
+link_share(void)
+{
+	uint64_t	 now = op_now_ms(), left = 0;
+
+	if (now < lk.deadline)
+		left = (lk.deadline - now) / (lk.naddr - lk.next + 1);
+	return (unsigned int)(left < HANDSHAKE_MIN ? HANDSHAKE_MIN : left);
+}
+
 /* false: there is no further address, or no time. */
 static bool
 link_connect_next(void)
 {
-	struct wsc_conf		 conf = {
+	const struct resolve_addr	*a;
+
+	while (lk.next < lk.naddr && op_now_ms() < lk.deadline) {
+		a = &lk.addr[lk.next++];
+		if (link_connect(a, link_share()))
+			return true;
+	}
+	return false;
+}
+
+static bool
+link_connect(const struct resolve_addr *a, unsigned int ms)
+{
+	const struct link_conf	*conf = lk.conf;
+	const int		 unsent = UNSENT_MAX;
+	struct bufferevent	*bev;
+
+	bev = conf->tls != NULL && !conf->proxy.used ?
+	    tls_client_bev(conf->tls, lk.base, -1, conf->url->host) :
+	    bufferevent_socket_new(lk.base, -1, BEV_OPT_CLOSE_ON_FREE);
+	if (bev == NULL)
+		return false;
+	if (bufferevent_socket_connect(bev, (const struct sockaddr *)&a->ss,
+	    (int)a->len) == -1) {
+		bufferevent_free(bev);
+		return false;
+	}
+	setsockopt(bufferevent_getfd(bev), IPPROTO_TCP, TCP_NOTSENT_LOWAT,
+	    &unsent, sizeof(unsent));
+	if (!conf->proxy.used)
+		return link_handshake(bev, true, ms);
+	lk.proxy = proxy_connect(lk.base, bev, &conf->proxy, conf->url, ms,
+	    on_proxied, NULL);
+	return lk.proxy != NULL;
+}
+
+/* Takes bev; connecting: BEV_EVENT_CONNECTED is still to come. */
+static bool
+link_handshake(struct bufferevent *bev, bool connecting, unsigned int ms)
+{
+	struct wsc_conf	 conf = {
 		.host = lk.conf->url->authority,
 		.path = lk.conf->url->target,
 		.subprotocols = EXLINK_PROTOCOL,
 		.tls_why = lk.conf->tls != NULL ? tls_client_why : NULL,
+		.timeout_ms = ms,
 	};
-	const struct resolve_addr *a;
-	const int		 unsent = UNSENT_MAX;
-	struct bufferevent	*bev;
-	uint64_t		 now = op_now_ms(), left;
 
-	while (lk.next < lk.naddr && now < lk.deadline) {
-		left = (lk.deadline - now) / (lk.naddr - lk.next);
-		conf.timeout_ms = (unsigned int)(left < HANDSHAKE_MIN ?
-		    HANDSHAKE_MIN : left);
-		a = &lk.addr[lk.next++];
-		bev = lk.conf->tls != NULL ? tls_client_bev(lk.conf->tls,
-		    lk.base, -1, lk.conf->url->host) :
-		    bufferevent_socket_new(lk.base, -1, BEV_OPT_CLOSE_ON_FREE);
+	lk.wsc = wsc_start(lk.base, bev, connecting, &conf, &wsc_ops, &ws_ops,
+	    NULL);
+	return lk.wsc != NULL;
+}
+
+static void
+on_proxied(void *arg, struct bufferevent *bev, const char *why)
+{
+	const bool	 tls = lk.conf->tls != NULL;
+	char		 text[700];
+	int		 fd;
+
+	lk.proxy = NULL;
+	/* The same socket, now spoken through by TLS. */
+	if (bev != NULL && tls) {
+		fd = bufferevent_getfd(bev);
+		bufferevent_setfd(bev, -1);
+		bufferevent_free(bev);
+		bev = tls_client_bev(lk.conf->tls, lk.base, fd,
+		    lk.conf->url->host);
 		if (bev == NULL)
-			return false;
-		if (bufferevent_socket_connect(bev,
-		    (const struct sockaddr *)&a->ss, (int)a->len) == -1) {
-			bufferevent_free(bev);
-			continue;
-		}
-		setsockopt(bufferevent_getfd(bev), IPPROTO_TCP,
-		    TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
-		lk.wsc = wsc_start(lk.base, bev, 1, &conf, &wsc_ops, &ws_ops,
-		    NULL);
-		if (lk.wsc != NULL)
-			return true;
+			close(fd);
+		why = "out of memory";
 	}
-	return false;
+	if ((bev != NULL && link_handshake(bev, tls, link_share())) ||
+	    link_connect_next())
+		return;
+	snprintf(text, sizeof(text), "cannot connect: %s", why != NULL ? why :
+	    "out of memory");
+	link_lost(text);
 }
 
 static void

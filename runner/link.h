@@ -24,6 +24,7 @@
 
 #include <stdbool.h>
 
+#include "runner/proxy.h"
 #include "runner/register.h"
 #include "runner/url.h"
 
@@ -35,6 +36,7 @@ struct link_conf {
 	struct registration	 reg;
 	bool			 once;
 	struct tls_client	*tls;	/* NULL: the url is ws:// */
+	struct proxy		 proxy;	/* between us and the server */
 };
 
 /*

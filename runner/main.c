@@ -59,7 +59,7 @@ static struct {
 static bool	options_check(struct options *);
 static bool	llm_check(const struct options *);
 static bool	server_check(struct options *, struct url *);
-static bool	tls_start(const struct options *, const struct url *,
+static bool	way_find(const struct options *, const struct url *,
 		    struct link_conf *);
 static bool	start(const struct options *, const struct url *,
 		    struct link_conf *);
@@ -230,12 +230,19 @@ signals_watch(struct event_base *base)
 		fatalx("out of memory");
 }
 
+/* What stands between us and the server: a proxy, TLS. */
 static bool
-tls_start(const struct options *o, const struct url *u,
+way_find(const struct options *o, const struct url *u,
     struct link_conf *conf)
 {
-	char	 why[128];
+	const char	*fault;
+	char		 why[128];
 
+	if (!proxy_find(&conf->proxy, u, &fault)) {
+		log_errorx("%s: %s", u->tls ? "HTTPS_PROXY" : "HTTP_PROXY",
+		    fault);
+		return false;
+	}
 	if (!u->tls) {
 		if (o->ca_file[0] != '\0')
 			log_warnx("--ca-file: nothing to verify with ws://");
@@ -254,7 +261,7 @@ start(const struct options *o, const struct url *u, struct link_conf *conf)
 	char	*workspace;
 	bool	 docker;
 
-	if (!tls_start(o, u, conf) ||
+	if (!way_find(o, u, conf) ||
 	    (workspace = workdir_prepare(o->workspace)) == NULL)
 		return false;
 	docker = strcmp(o->mode, "docker") == 0;
@@ -320,5 +327,6 @@ main(int argc, char *argv[])
 	options_clear(&o);
 	url_clear(&u);
 	tls_client_free(conf.tls);
+	proxy_clear(&conf.proxy);
 	return run.status;
 }

@@ -16,6 +16,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -298,9 +299,9 @@ def test_runner(t, p):
              "3 MiB there and back")
 
 
-def refusal(p, name, *args, url=None, port="main"):
+def refusal(p, name, *args, url=None, port="main", **more):
     url = url or f"wss://localhost:{p.ports[port]}"
-    r = p.runner("mallory", name, url, "--once", *args, wait=False)
+    r = p.runner("mallory", name, url, "--once", *args, wait=False, **more)
     code = r.process.wait(DEADLINE)
     r.log.join(DEADLINE)
     return code, "\n".join(r.log.since())
@@ -493,6 +494,114 @@ def test_change_kind(t, p):
         return False
     wait_for("TLS", secure)
     t.ok(True, "and TLS again")
+
+
+# --- proxies ---
+
+class Proxy(threading.Thread):
+    """Answers CONNECT and leads every name to the same port of ours."""
+
+    def __init__(self, port, answer_=b"HTTP/1.1 200 OK\r\n\r\n"):
+        super().__init__(daemon=True)
+        self.to, self.answer, self.heads = port, answer_, []
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                client, _ = self.sock.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,),
+                             daemon=True).start()
+
+    def serve(self, client):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            piece = client.recv(4096)
+            if not piece:
+                return client.close()
+            head += piece
+        self.heads.append(head.decode())
+        client.sendall(self.answer)
+        if b" 200 " not in self.answer:
+            return client.close()
+        server = socket.create_connection(("127.0.0.1", self.to))
+        back = threading.Thread(target=self.pump, args=(server, client),
+                                daemon=True)
+        back.start()
+        self.pump(client, server)
+
+    @staticmethod
+    def pump(source, target):
+        with contextlib.suppress(OSError):
+            while True:
+                piece = source.recv(65536)
+                if not piece:
+                    break
+                target.sendall(piece)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self):
+        self.sock.close()
+
+
+def test_proxy(t, p):
+    """A server that only the proxy can find, with and without TLS."""
+    p.pki.leaf("far", "DNS:far.example")
+    far = free_port()
+    p.extra = (f'listen on 127.0.0.1 port {far} tls {p.pki.pair("far")}\n')
+    p.configure()
+    p.reload()
+    secure, plain = Proxy(far), Proxy(p.sup.port)
+    env = {"HTTPS_PROXY": f"http://me:s%20cret@127.0.0.1:{secure.port}",
+           "http_proxy": f"127.0.0.1:{plain.port}",
+           "NO_PROXY": "else.example,.far.example"}
+    for n, (url, proxy) in enumerate(((f"wss://far.example:{far}", secure),
+                                      ("ws://far.example", plain))):
+        user = f"zoe{n}"
+        p.runner(user, "laptop", url, *(p.ca if n == 0 else ()), env=env)
+        t.eq(p.sup.client.exec(user, "echo hi").json.get("stdout"), "hi\n",
+             f"a command through {url} and a proxy")
+        head = proxy.heads[0].splitlines()
+        t.eq(head[0], f"CONNECT far.example:{80 if n else far} HTTP/1.1",
+             "CONNECT names the server")
+        t.eq("Proxy-Authorization: Basic bWU6cyBjcmV0" in head, n == 0,
+             "with the password, if there is one")
+    seen = len(secure.heads) + len(plain.heads)
+    p.runner("near", "laptop", f"wss://localhost:{p.port}", *p.ca, env=env)
+    code, log = refusal(p, "p0", *p.ca, url="wss://a.far.example", env=env)
+    t.match("cannot find a.far.example", log, "NO_PROXY")
+    t.eq(len(secure.heads) + len(plain.heads), seen,
+         "neither loopback nor NO_PROXY go through it")
+    code, log = refusal(p, "p1", *p.ca, url="wss://wrong.example", env=env)
+    t.match("certificate of wrong.example is for far.example", log,
+            "the certificate is the server's, not the proxy's")
+    for n, (answer_, text) in enumerate((
+            (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+             "407.*http://USER:PASSWORD@HOST:PORT"),
+            (b"HTTP/1.1 403 Forbidden\x1b[2J\r\n\r\n",
+             r"proxy refused: HTTP/1.1 403 Forbidden.x1b"),
+            (b"SSH-2.0-x\r\n\r\n", "proxy refused: SSH-2.0-x"),
+            (b"x" * 20000, "answer is too long"),
+            (b"", "the proxy: closed"))):
+        bad = Proxy(far, answer_)
+        code, log = refusal(p, f"q{n}", *p.ca, url="wss://far.example",
+                            env={"https_proxy": f"127.0.0.1:{bad.port}"})
+        t.match(text, log, f"answer {answer_[:30]}")
+        bad.close()
+    for text in ("socks5://127.0.0.1:1", "https://127.0.0.1:1"):
+        code, log = refusal(p, "s" + text[0], *p.ca, url="wss://far.example",
+                            env={"HTTPS_PROXY": text})
+        t.match("HTTPS_PROXY: only http:// proxies", log, text)
+    code, log = refusal(p, "nobody", *p.ca, url="wss://far.example",
+                        env={"HTTPS_PROXY": "127.0.0.1:1"})
+    t.match("the proxy: Connection refused", log, "no proxy there")
+    secure.close()
+    plain.close()
 
 
 # --- hostile peers, and what it costs ---
