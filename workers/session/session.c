@@ -20,8 +20,14 @@
  * dropped (it may have just ended).
  */
 
-#include <stdlib.h>
+#include <event2/event.h>
 
+#include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+#include "base/child.h"
 #include "base/log.h"
 #include "proto/ctl_msg.h"
 #include "proto/exec_msg.h"
@@ -30,6 +36,7 @@
 
 #define SESSIONS_MAX	65536		/* of one client */
 #define EARLY_MAX	(1024 * 1024)	/* kept while an executor starts */
+#define TRIM_S		10		/* after a session ended */
 
 static void	on_session_open(struct chan *, const struct msg *);
 static void	on_session_close(struct chan *, const struct msg *);
@@ -78,9 +85,34 @@ refuse(struct chan *c, uint64_t serial, enum xerr code, const char *why)
 	chan_send(c, CTL_SESSION_LOST, serial, &lost);
 }
 
+#ifdef __GLIBC__
+static void
+on_trim(evutil_socket_t fd, short what, void *arg)
+{
+	(void)malloc_trim(0);
+}
+#endif
+
+/* What a crowd needed goes back once it has left; not for each of them. */
+static void
+trim_later(void)
+{
+#ifdef __GLIBC__
+	static const struct timeval	 tv = { TRIM_S, 0 };
+	static struct event		*ev;
+
+	if (ev == NULL && (ev = evtimer_new(child_base(), on_trim, NULL)) ==
+	    NULL)
+		return;
+	if (!evtimer_pending(ev, NULL))
+		evtimer_add(ev, &tv);
+#endif
+}
+
 static void
 session_free(struct session *s)
 {
+	trim_later();
 	table_remove(&s->client->sessions, &s->node);
 	executor_detach(s);
 	buf_clear(&s->early);
