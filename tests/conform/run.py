@@ -4,12 +4,13 @@
 
 usage: run.py BUILDDIR [test ...]
 
-execs.py and files.py run for a user on the host and for one on a runner, and
+execs.py, files.py, tasks.py and streams.py run for a user on the host and for one on a runner, and
 what both were answered is compared; the other modules once.
 """
 import copy
 import json
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -20,6 +21,8 @@ import execs
 import files
 import hostile
 import setups
+import streams
+import tasks
 import users
 import wire
 from xbot import Client, Supervisor, Tap, sanitized, tests_of, verdict
@@ -52,6 +55,8 @@ class Place:
                 got["error"].pop("message", None)
             text = json.dumps(got, sort_keys=True)
         text = text.replace(self.workspace, "WORKSPACE")
+        text = re.sub(r"\b[0-9a-f]{32}\b", "ID", text)
+        text = re.sub(r"\b\d{4}-\d\d-\d\dT[\d:]{8}Z", "WHEN", text)
         self.record.append((a.status, text[:2000], len(text)))
         return a
 
@@ -110,6 +115,8 @@ def main():
         t.run(test_connect, sup, places)
         for test in chosen(execs) + chosen(files):
             compare(t, test, places)
+        for test in chosen(tasks) + chosen(streams):
+            compare(t, test, places[:1])    # remote comes next
         slow = chosen(wire) and wire.Dawdlers(sup)
         for test in chosen(users) + chosen(wire) + chosen(hostile):
             if test is not wire.test_dawdlers:
