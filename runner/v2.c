@@ -45,6 +45,7 @@
 #define BUCKETS		256	/* job ids are random */
 #define JOBS_MAX	1024	/* as many as an executor takes */
 #define STREAMS		4
+#define NO_INPUT	255
 
 enum v2_state {
 	V2_AWAY,
@@ -59,8 +60,11 @@ struct job {
 	LIST_ENTRY(job)	 entry;
 	struct id16	 id;
 	bool		 process;	/* of a session; ends with job_exit */
-	bool		 task;		/* ours until it has started */
+	bool		 task;		/* ours until it has all its input */
 	bool		 started;
+	bool		 in_eof;
+	uint8_t		 input;		/* the stream that it reads */
+	uint64_t	 in_sent, in_credit;
 	struct fetch	*fetch;		/* borrowed */
 	char		*name;		/* of a fetched file; owned */
 	uint64_t	 held[STREAMS];	/* credit, while the link is full */
@@ -88,6 +92,7 @@ static struct job	*job_find(const struct id16 *);
 static void		 job_end(struct job *);
 static void		 job_drop(struct job *);
 static struct job	*job_open(const struct msg *);
+static void		 job_eof(struct job *);
 static void		 jobs_cancel(void);
 static void		 v2_control(uint16_t, const void *);
 static void		 v2_frame(const uint8_t *, size_t);
@@ -109,6 +114,8 @@ static void		 on_open(const struct msg *);
 static void		 on_fetch(const struct msg *);
 static void		 on_credit(const struct msg *);
 static void		 on_cancel(const struct msg *);
+static void		 on_input(const struct msg *);
+static void		 on_eof(const struct msg *);
 static void		 on_forward(const struct msg *);
 static void		 on_fetched(void *, const struct fetched *);
 static void		 on_turn(evutil_socket_t, short, void *);
@@ -129,9 +136,9 @@ static const struct {
 	{ EXEC_BYE,		V2_ANY,		on_bye },
 	{ EXEC_UNSUPPORTED,	V2_ANY,		on_unsupported },
 	{ EXEC_JOB_START,	V2_UP,		on_start },
-	{ EXEC_JOB_DATA,	V2_UP,		on_forward },
+	{ EXEC_JOB_DATA,	V2_UP,		on_input },
 	{ EXEC_JOB_CREDIT,	V2_UP,		on_credit },
-	{ EXEC_JOB_EOF,		V2_UP,		on_forward },
+	{ EXEC_JOB_EOF,		V2_UP,		on_eof },
 	{ EXEC_JOB_SIGNAL,	V2_UP,		on_forward },
 	{ EXEC_JOB_RESIZE,	V2_UP,		on_forward },
 	{ EXEC_JOB_ATTACH,	V2_UP,		on_forward },
@@ -234,9 +241,21 @@ job_open(const struct msg *m)
 	if ((j = calloc(1, sizeof(*j))) == NULL)
 		fatalx("out of memory");
 	j->id = *id;
+	j->input = m->type == EXEC_JOB_START ? STREAM_STDIN :
+	    m->type == EXEC_FILE_PUT ? STREAM_FILE : NO_INPUT;
 	LIST_INSERT_HEAD(&buckets[id->b[0]], j, entry);
 	v2.njobs++;
 	return j;
+}
+
+static void
+job_eof(struct job *j)
+{
+	struct exec_job_eof	 eof = { .job = j->id, .stream = j->input,
+				    .offset = j->in_sent };
+
+	j->in_eof = true;
+	launch_send(EXEC_JOB_EOF, &eof);
 }
 
 /* Nobody waits for them any more; tasks are nobody's session's. */
@@ -257,6 +276,8 @@ jobs_cancel(void)
 				fetch_cancel(j->fetch);
 			else if (!j->task)
 				launch_send(EXEC_JOB_CANCEL, &cancel);
+			else if (!j->in_eof)
+				job_eof(j);
 			job_drop(j);
 		}
 	}
@@ -552,6 +573,44 @@ on_forward(const struct msg *m)
 	launch_send(m->type, m->body);
 }
 
+/*
+ * Checked here, for the executor would take it for our fault and end, with the
+ * tasks of everybody.  Of a job that has ended it is late, no more.
+ */
+static void
+on_input(const struct msg *m)
+{
+	const struct exec_job_data	*b = m->body;
+	struct job			*j = job_find(&b->job);
+
+	if (j == NULL)
+		return;
+	if (b->stream != j->input || j->in_eof || b->offset != j->in_sent ||
+	    b->bytes.len > j->in_credit - j->in_sent) {
+		v2_refuse("input beyond its credit or out of order");
+		return;
+	}
+	j->in_sent += b->bytes.len;
+	launch_send(m->type, m->body);
+}
+
+static void
+on_eof(const struct msg *m)
+{
+	const struct exec_job_eof	*b = m->body;
+	struct job			*j = job_find(&b->job);
+
+	if (j == NULL)
+		return;
+	if (b->stream != j->input || j->in_eof || b->offset != j->in_sent) {
+		v2_refuse("end of input out of order");
+		return;
+	}
+	job_eof(j);
+	if (j->task && j->started)
+		job_drop(j);
+}
+
 static void
 on_start(const struct msg *m)
 {
@@ -689,16 +748,20 @@ refuse(const struct id16 *id, enum xerr code, const char *text)
 void
 v2_answer(const struct msg *m)
 {
-	const struct id16	*id = m->body;
-	struct job		*j = job_find(id);
+	const union exec_any	*b = m->body;
+	struct job		*j = job_find(&b->job_done.job);
 
 	/* Late answers to what was cancelled are for nobody. */
 	if (!v2.used)
 		return;
 	if (j != NULL && m->type == EXEC_JOB_STARTED) {
 		j->started = true;
-		if (j->task)
+		if (j->task && j->in_eof)
 			job_drop(j);
+	} else if (j != NULL && m->type == EXEC_JOB_CREDIT) {
+		if (b->job_credit.stream == j->input &&
+		    b->job_credit.upto > j->in_credit)
+			j->in_credit = b->job_credit.upto;
 	} else if (j != NULL && (m->type == EXEC_JOB_EXIT ||
 	    m->type == EXEC_JOB_DONE || m->type == EXEC_JOB_REFUSED))
 		job_drop(j);
