@@ -166,6 +166,7 @@ struct out_stream {
 	uint64_t	 credit;
 	uint8_t		 num;
 	bool		 tty;		/* a terminal's master */
+	bool		 live;		/* and its session has a leader */
 };
 
 struct in_stream {

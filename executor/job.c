@@ -272,6 +272,7 @@ job_begin(struct job *j)
 	link_send(EXEC_JOB_STARTED, &m);
 	out_open(&j->out[0], &j->op, STREAM_STDOUT, ours[1]);
 	j->out[0].tty = j->in.tty = j->kind == JOB_PTY;
+	j->out[0].live = j->out[0].tty;
 	if (ours[2] != -1)
 		out_open(&j->out[1], &j->op, STREAM_STDERR, ours[2]);
 	if (j->task != NULL)
@@ -633,6 +634,7 @@ job_ended(struct job *j, int status, const struct rusage *ru)
 		j->timer = now + DRAIN_US;
 	}
 	in_clear(&j->in);
+	j->out[0].live = false;
 	job_advance(&j->op);
 }
 

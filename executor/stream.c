@@ -108,7 +108,11 @@ out_read_some(struct out_stream *s, size_t max)
 	return n;
 }
 
-/* Up to one chunk, and the end of file that may stand right behind it. */
+/*
+ * Up to one chunk, and the end of file that may stand right behind it.  A
+ * terminal that nobody has open at the moment is in error, not at its end: to
+ * close it would hang up on a process that is about to exit.
+ */
 void
 out_read(struct out_stream *s)
 {
@@ -121,11 +125,15 @@ out_read(struct out_stream *s)
 			return;
 		}
 		n = out_read_some(s, room < READ_CHUNK ? room : READ_CHUNK);
-		if (n > 0)
+		if (n > 0) {
 			total += (size_t)n;
-		else if (n == -1 && (errno == EAGAIN || errno == EINTR))
+			loop_want(&s->w, EPOLLIN);
+		} else if (n == -1 && (errno == EAGAIN || errno == EINTR))
 			return;
-		else
+		else if (s->live) {
+			loop_want(&s->w, EPOLLIN | EPOLLET);
+			return;
+		} else
 			loop_close(&s->w);
 	}
 }
