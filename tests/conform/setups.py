@@ -349,6 +349,29 @@ def test_deaf_runner(t, build):
         t.note(f"kB at most: {sup.memory()}")
 
 
+def test_daemon(t, build):
+    """Without -d: leaves the terminal, logs to syslog, stops when told."""
+    with Supervisor(build, start=False) as sup:
+        got = subprocess.run([f"{sup.build}/xbot-supervisor", "-f",
+                              "xbot.conf"], cwd=sup.dir,
+                             stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             env={"PATH": "/bin", **SAN}, timeout=DEADLINE,
+                             check=False)
+        t.eq(got.returncode, 0, "goes into the background")
+        wait_for("readiness", sup.ready)
+        with Client(sup.port, sup.token) as c:
+            good(t, c.exec("bob", "echo daemon"), "serves",
+                 stdout="daemon\n")
+        row = json.loads(sup.admin("-j", "status").stdout)
+        t.ok(row, "is there for xbot-admin", row)
+        got = sup.admin("reload")
+        t.eq(got.returncode, 0, "reads the same file again, from /")
+        t.eq(sup.admin("stop").returncode, 0, "stop")
+        wait_for("the end", lambda: not os.path.exists(sup.socket))
+        t.ok(True, "has ended")
+
+
 def test_unix_socket(t, build):
     """What xbot-admin speaks, curl can."""
     with running(t, build) as sup:

@@ -335,7 +335,8 @@ class Log(threading.Thread):
 
 class Slots:
     """
-    A range of uids that no other test uses: when an executor ends, its
+    A range of uids that no other test uses, and not the default one (a
+    supervisor may be at work here): when an executor ends, its
     parent sweeps everything that runs under its uid.
     """
     SIZE = 20
@@ -350,7 +351,7 @@ class Slots:
             except OSError:
                 os.close(fd)
                 continue
-            self.fd, self.first = fd, 62000 + block * self.SIZE
+            self.fd, self.first = fd, 63000 + block * self.SIZE
             self.last = self.first + self.SIZE - 1
             return
         raise RuntimeError("no free range of uids for a test")

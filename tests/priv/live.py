@@ -19,7 +19,7 @@ import re
 import subprocess
 import sys
 
-SLOTS = range(62000, 63000)
+SLOTS = range(62000, 64000)    # the default, and that of tests
 SECRET = re.compile(r"TOKEN|SECRET|PASSW|APIKEY|API_KEY|PRIVATE", re.I)
 ANON = ("anon_inode:[eventpoll]", "anon_inode:[eventfd]",
         "anon_inode:[timerfd]", "anon_inode:[signalfd]")
