@@ -17,10 +17,12 @@ build='
 run='
 	bash coreutils curl passwd python3
 '
-# clang: the fuzzers; util-linux: setpriv, unshare
+# clang: the fuzzers; util-linux: setpriv, unshare; docker.io: an Engine of the
+# tests' own, busybox-static: its images
 tests='
 	bash curl openssl python3 python3-websockets procps tmux util-linux vim
 	mandoc shellcheck clang clang-format libclang-rt-14-dev
+	docker.io busybox-static
 '
 
 dry=no
