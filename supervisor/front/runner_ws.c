@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/exlink.h"
 #include "base/log.h"
 #include "base/v1.h"
 #include "proto/frame.h"
@@ -207,7 +208,9 @@ static void
 on_connect(struct req *r)
 {
 	struct http_req		*h = req_http(r);
-	struct ctl_ws_open	 open = { slice_str(r->user), { "", 0 } };
+	struct ctl_ws_open	 open = { slice_str(r->user), { "", 0 },
+				    { "", 0 } };
+	const char		*proto = NULL;
 	struct runner_ws	*w = NULL;
 	uint64_t		 address;
 	char			 peer[129];
@@ -229,8 +232,11 @@ on_connect(struct req *r)
 	}
 	if (slice_copy(peer, sizeof(peer), slice_str(http_req_peer(h))))
 		open.address = slice_str(peer);
+	/* Existing runners offer none, and speak version 1. */
+	if (http_req_header_has(h, "Sec-WebSocket-Protocol", EXLINK_PROTOCOL))
+		open.protocol = slice_str(proto = EXLINK_PROTOCOL);
 	r->answered = true;	/* from here on by http_upgrade_ws */
-	w->ws = http_upgrade_ws(h, NULL, 0, &runner_ops, w);
+	w->ws = http_upgrade_ws(h, proto, 0, &runner_ops, w);
 	if (w->ws == NULL) {
 		ws_remove(w);
 		return;

@@ -151,8 +151,8 @@ walk_global(const void *node, VISIT visit, void *arg)
 	struct state_runner	 r;
 	struct store_key	 key;
 
-	if (strcmp(on->name, RUNNER_GLOBAL) == 0 &&
-	    runner_get(&w->tx, &key, slice_str(on->user), slice_str(on->name),
+	/* No other runner has a record without a token. */
+	if (runner_get(&w->tx, &key, slice_str(on->user), slice_str(on->name),
 	    &r) && r.hash.len == 0)
 		walk_all(node, visit, arg);
 }
@@ -243,14 +243,16 @@ void
 on_runner_auth(struct chan *c, const struct msg *m)
 {
 	const struct ctl_runner_auth	*q = m->body;
-	struct ctl_runner_authed	 a = { q->user, slice_str("") };
+	struct ctl_runner_authed	 a = { q->user, slice_str(""), false };
 	struct store_tx			 tx;
 	const char			*text;
 
 	store_begin(&tx, false);
 	if (id_user_ok(q->user) && hash_ok(q->hash) &&
-	    !token_owner(&tx, q, &a.name) && is_global(q->hash))
+	    !token_owner(&tx, q, &a.name) && is_global(q->hash)) {
 		a.name = slice_str(RUNNER_GLOBAL);
+		a.global = true;
+	}
 	if (tx.rc != 0)
 		a.name = slice_str("");
 	chan_send(c, CTL_RUNNER_AUTHED, m->serial, &a);
@@ -262,7 +264,7 @@ on_runner_auth(struct chan *c, const struct msg *m)
 
 /*
  * Provider and model as the runner says, nothing else of the record; a runner
- * without an LLM leaves them.  The one that came with the global token gets a
+ * without an LLM leaves them.  One that came with the global token gets a
  * record without a token, so that lists show it.  false: it has no business.
  */
 static bool
@@ -276,7 +278,7 @@ record_update(const struct ctl_runner_status *q)
 
 	store_begin(&tx, true);
 	found = runner_get(&tx, &key, q->user, q->name, &r);
-	if (!found && !(slice_is(q->name, RUNNER_GLOBAL) &&
+	if (!found && !((q->global || slice_is(q->name, RUNNER_GLOBAL)) &&
 	    ledger_conf.have_runner)) {
 		store_abort(&tx);
 		return false;

@@ -65,20 +65,7 @@ class Chan:
         self.sock, self.buf = sock, bytearray()
 
     def send(self, name, serial=0, /, fd=None, **fields):
-        ident, shape = TABLE[name]
-        body = []
-        for kind, field in shape:
-            value = fields.pop(field, ZERO.get(kind, [] if kind.endswith('s')
-                                               and kind != 'bool' else 0))
-            if kind in ('path', 'bin') and isinstance(value, str):
-                value = value.encode()
-            body.append(value)
-        assert not fields, fields
-        # The type is looked at before decoding: as short as msgpack-c has it.
-        frame = b''.join((b'\xdc', struct.pack('>H', len(body) + 2),
-                          b'\xcd', struct.pack('>H', ident), pack(serial),
-                          *map(pack, body)))
-        frame = struct.pack('>I', len(frame)) + frame
+        frame = encode(name, serial, fields)
         if fd is not None:
             socket.send_fds(self.sock, [frame], [fd])
             return
@@ -93,16 +80,7 @@ class Chan:
         if not data:
             return None
         self.buf += data
-        out, at = [], 0
-        while len(self.buf) - at >= 4:
-            n = struct.unpack_from('>I', self.buf, at)[0]
-            if len(self.buf) - at < 4 + n:
-                break
-            values = unpack(bytes(self.buf[at + 4:at + 4 + n]), 0)[0]
-            at += 4 + n
-            name = NAMES[values[0]]
-            fields = [f for _, f in TABLE[name][1]]
-            out.append(Msg(name, values[1], dict(zip(fields, values[2:]))))
+        out, at = decode(self.buf)
         del self.buf[:at]
         return out
 
@@ -110,13 +88,14 @@ class Chan:
 class Conn:
     """A runner's socket as front would relay it."""
 
-    def __init__(self, world, user, credit=None):
+    def __init__(self, world, user, credit=None, protocol=''):
         self.w, self.user = world, user
         self.serial = world.next()
         self.upto = self.sent = self.got = 0
         self.messages, self.part, self.closed = collections.deque(), [], None
         world.conns[self.serial] = self
-        world.front.send('ws_open', self.serial, user=user, address='test')
+        world.front.send('ws_open', self.serial, user=user, address='test',
+                         protocol=protocol)
         self.sliding = credit is None
         self.credit(MIB if credit is None else credit)
 
@@ -164,8 +143,12 @@ class Conn:
             except BrokenPipeError:     # remote gave this front up
                 pass
         if m.fin:
-            self.messages.append(json.loads(b''.join(self.part)))
+            self.on_message(m.opcode, b''.join(self.part))
             self.part = []
+
+    def on_message(self, opcode, data):
+        assert opcode == 1, opcode
+        self.messages.append(json.loads(data))
 
     def next(self, timeout=10):
         """The next message to this runner."""
@@ -191,6 +174,135 @@ class Conn:
     def gone(self):
         self.w.front.send('ws_gone', self.serial)
         self.w.conns.pop(self.serial, None)
+
+
+def encode(name, serial, fields):
+    ident, shape = TABLE[name]
+    body = []
+    for kind, field in shape:
+        value = fields.pop(field, ZERO.get(kind, [] if kind.endswith('s')
+                                           and kind != 'bool' else 0))
+        if kind in ('path', 'bin') and isinstance(value, str):
+            value = value.encode()
+        body.append(value)
+    assert not fields, fields
+    # The type is looked at before decoding: as short as msgpack-c has it.
+    num = bytes([ident]) if ident < 128 else b'\xcd' + struct.pack('>H', ident)
+    frame = b''.join((b'\xdc', struct.pack('>H', len(body) + 2), num,
+                      pack(serial), *map(pack, body)))
+    return struct.pack('>I', len(frame)) + frame
+
+
+def decode(data):
+    """The whole messages in there, and how many bytes that was."""
+    out, at = [], 0
+    while len(data) - at >= 4:
+        n = struct.unpack_from('>I', data, at)[0]
+        if len(data) - at < 4 + n:
+            break
+        values = unpack(bytes(data[at + 4:at + 4 + n]), 0)[0]
+        at += 4 + n
+        name = NAMES[values[0]]
+        fields = [f for _, f in TABLE[name][1]]
+        out.append(Msg(name, values[1], dict(zip(fields, values[2:]))))
+    return out, at
+
+
+UNCOUNTED = ('hello', 'unsupported', 'bye', 'ping', 'pong', 'ack', 'resume')
+
+
+class Link2:
+    """What a runner of version 2 remembers between its connections."""
+
+    def __init__(self):
+        self.id, self.sent, self.taken, self.kept = os.urandom(16), 0, 0, []
+        self.base = 0               # frames that the other has taken
+        self.seen = []              # counted messages, in order
+
+
+class Conn2(Conn):
+    """A runner's connection of version 2."""
+
+    def __init__(self, world, link, user='alice', token='tok', **body):
+        super().__init__(world, user, protocol='xbot.exec.v2')
+        self.link, self.control = link, collections.deque()
+        self.register(token, **body)
+        m = self.next()
+        assert m['type'] == 'register_ok', m
+
+    def on_message(self, opcode, data):
+        if opcode == 1:
+            super().on_message(opcode, data)
+            return
+        messages, n = decode(data)
+        assert n == len(data) <= 65536 + 266 * 1024, n
+        for m in messages:
+            if m.name in UNCOUNTED:
+                self.control.append(m)
+                if m.name == 'ack':
+                    self.acked(m.taken)
+            else:
+                self.link.taken += 1
+                self.link.seen.append(m)
+
+    def acked(self, taken):
+        link = self.link
+        assert link.base <= taken <= link.sent, (link.base, taken, link.sent)
+        del link.kept[:taken - link.base]
+        link.base = taken
+
+    def frames(self, *frames):
+        return self.raw(b''.join(frames), 1 << 20, opcode=2)
+
+    def say(self, name, **fields):
+        """Not counted."""
+        return self.frames(encode(name, 0, fields))
+
+    def wait_control(self, name):
+        self.w.until(lambda: self.control or self.closed)
+        m = self.control.popleft()
+        assert m.name == name, m
+        return m
+
+    def resume(self, ack=True):
+        """True: it was known."""
+        link = self.link
+        self.say('hello', min=1, max=1)
+        self.say('resume', link=link.id, taken=link.taken)
+        self.wait_control('hello')
+        m = self.wait_control('resume')
+        if m.link == link.id:
+            self.acked(m.taken)
+            for frame in link.kept:
+                self.frames(frame)
+            return True
+        assert m.link == bytes(16) and m.taken == 0, m
+        link.sent = link.taken = link.base = 0
+        link.kept, link.seen = [], []
+        if ack:
+            self.say('ack', taken=0)
+        return False
+
+    def tell(self, name, send=True, **fields):
+        """Counted; kept until it is acknowledged."""
+        frame = encode(name, 0, fields)
+        self.link.sent += 1
+        self.link.kept.append(frame)
+        if send:
+            self.frames(frame)
+
+    def seen(self, name, timeout=10):
+        """The next message of that name; those before it are dropped."""
+        def there():
+            while self.link.seen and self.link.seen[0].name != name:
+                self.link.seen.pop(0)
+            return self.link.seen or self.closed
+        self.w.until(there, timeout)
+        assert self.link.seen, f'no {name}; closed {self.closed}'
+        return self.link.seen.pop(0)
+
+    def ack(self):
+        self.say('ack', taken=self.link.taken)
 
 
 class Session:
@@ -317,7 +429,9 @@ class World:
     def on_ledger(self, m):
         if m.name == 'runner_auth' and not self.ledger_quiet:
             name = self.tokens.get((m.user, m.hash), '')
-            self.ledger.send('runner_authed', m.serial, user=m.user, name=name)
+            is_global = name.startswith('*')    # the global token's
+            self.ledger.send('runner_authed', m.serial, user=m.user,
+                             name=name.lstrip('*'), **{'global': is_global})
         elif m.name == 'runner_status':
             self.statuses.append(m)
 

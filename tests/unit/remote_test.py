@@ -12,7 +12,7 @@ import time
 import traceback
 
 from remote_peer import (CODES, EXITED, KILLED, LOST, MIB, SIGNALLED,
-                         TIMED_OUT, Conn, Session, World, b64)
+                         TIMED_OUT, Conn, Conn2, Link2, Session, World, b64)
 
 BINARY = ''
 SANITIZED = False       # then memory is not measured
@@ -908,6 +908,349 @@ def random_answers(w):
                 c.raw(raw, frag=rng.randrange(1, 50))
         s.close()
     eq(w.faults, [])
+
+
+# --- version 2 ---
+
+def echo(c, s, data=b'', credit=1 << 30):
+    """A job that is started on both sides; its id."""
+    s.send('job_start', argv=['x'], timeout_ms=1000)
+    if credit:
+        s.send('job_credit', stream=1, upto=credit)
+    m = c.seen('job_start')
+    eq((m.argv, m.timeout_ms, m.job), (['x'], 1000, s.job))
+    c.tell('job_started', job=m.job, pid=7)
+    eq(s.wait('job_started').pid, 7)
+    if data:
+        c.tell('job_data', job=m.job, stream=1, bytes=data)
+    return m.job
+
+
+@test()
+def v2_session(w):
+    """Everything goes on as it is, under the session's serial."""
+    link = Link2()
+    c = Conn2(w, link)
+    refused(Session(w).wait('session_lost'), 'EOFFLINE')
+    assert not c.resume()
+    w.until(lambda: w.statuses)
+    eq((w.statuses[0].name_, w.statuses[0].online), ('laptop', True))
+    a, b = Session(w), Session(w, peer='control')
+    ja, jb = echo(c, a, b'one'), echo(c, b, b'two')
+    a.send('job_data', stream=0, bytes=b'in')
+    a.send('job_eof', stream=0, offset=2)
+    a.send('job_signal', signal=2)
+    a.send('job_resize', cols=5, rows=6)
+    eq([c.seen(n).job for n in ('job_data', 'job_eof', 'job_signal',
+                                'job_resize')], [ja] * 4)
+    c.tell('job_eof', job=jb, stream=1, offset=3)
+    c.tell('job_exit', job=ja, how=SIGNALLED, code=9, maxrss_kb=5)
+    c.tell('job_exit', job=jb, how=EXITED, code=3)
+    streams, end = a.end()
+    eq((bytes(streams[1]), end.how, end.code, end.maxrss_kb),
+       (b'one', SIGNALLED, 9, 5))
+    streams, end = b.end()
+    eq((bytes(streams[1]), end.code), (b'two', 3))
+    w.until(lambda: c.control, 1)
+    eq(c.control[-1].name, 'ack')
+    eq(link.kept, [])
+    for name, fields in (('file_stat', {'path': 'a'}), ('task_list', {}),
+                         ('task_kill', {'task': b't' * 16}),
+                         ('fetch', {'url': 'http://x/', 'path': 'p'})):
+        s = Session(w)
+        s.send(name, **fields)
+        c.tell('job_done', job=c.seen(name).job)
+        eq(s.next().name, 'job_done')
+        s.close()
+
+
+@test()
+def v2_resume(w):
+    """Cut at any time: nothing is lost, nothing comes twice."""
+    link = Link2()
+    c = Conn2(w, link)
+    c.resume()
+    s = Session(w)
+    job = echo(c, s)
+    rng, want, at = random.Random(5), bytearray(), 0
+    for _ in range(40):
+        for _ in range(rng.randrange(5)):
+            data = rng.randbytes(rng.randrange(1, 3000))
+            # Half of what is in flight never arrives.
+            c.tell('job_data', job=job, stream=1, offset=len(want),
+                   bytes=data, send=rng.random() < 0.5 and not link.kept)
+            want += data
+        for _ in range(rng.randrange(3)):
+            s.send('job_data', stream=0, offset=at, bytes=b'%d' % at)
+            at += len(b'%d' % at)
+        if rng.random() < 0.5:
+            w.settle(0.01)
+        c.gone()
+        s.send('job_data', stream=0, offset=at, bytes=b'away')
+        at += 4
+        w.settle(0.01)
+        lost = link.taken - rng.randrange(2)    # an ack that got lost
+        c = Conn2(w, link)
+        assert lost <= link.taken
+        assert c.resume()
+    c.tell('job_exit', job=job, how=EXITED, code=42)
+    streams, end = s.end()
+    eq((bytes(streams[1]) == want, end.code), (True, 42))
+    w.settle()
+    got = 0
+    for m in link.seen:
+        if m.name == 'job_data':
+            eq(m.offset, got)
+            got += len(m.bytes)
+    eq(got, at)
+    eq(len(w.faults), 0)
+
+
+@test()
+def v2_half_open(w):
+    """The new connection is there before the old one is known to be gone."""
+    link = Link2()
+    a = Conn2(w, link)
+    a.resume()
+    s = Session(w)
+    job = echo(a, s, b'a')
+    w.settle()
+    b = Conn2(w, link)
+    eq(a.wait_close(), (1008, 'replaced by a newer connection'))
+    assert b.resume()
+    a.gone()
+    b.tell('job_exit', job=job, how=EXITED)
+    eq(bytes(s.end()[0][1]), b'a')
+    eq([m.online for m in w.statuses], [True, True])
+
+
+@test()
+def v2_replaced(w):
+    """Another link of that name, or version 1: what waits is lost."""
+    for version in (2, 1):
+        c = Conn2(w, Link2())
+        c.resume()
+        s = Session(w)
+        echo(c, s)
+        idle = Session(w)
+        c.gone()
+        w.settle(0.05)
+        refused(Session(w).wait('session_lost'), 'EOFFLINE')
+        eq((list(s.queue), list(idle.queue)), ([], []))
+        if version == 2:
+            c = Conn2(w, Link2())
+            assert not c.resume()
+        else:
+            c = w.runner()
+        refused(s.wait('session_lost'), 'EIO', 'lost: runner laptop')
+        refused(idle.wait('session_lost'), 'EOFFLINE')
+        c.gone()
+
+
+@test()
+def v2_unheard(w):
+    """A link whose adoption was perhaps not heard is forgotten."""
+    link = Link2()
+    c = Conn2(w, link)
+    c.resume(ack=False)
+    s = Session(w)
+    s.send('job_start', argv=['x'])
+    w.settle(0.05)
+    c.gone()
+    refused(s.wait('session_lost'), 'EIO')
+    c = Conn2(w, link)
+    assert not c.resume()
+    # Nothing is in it: it is not kept either.
+    c.gone()
+    w.settle(0.05)
+    assert not Conn2(w, link).resume()
+
+
+@test()
+def v2_sessions_close(w):
+    """Jobs are cancelled, also while it is away; tasks go on."""
+    link = Link2()
+    c = Conn2(w, link)
+    c.resume()
+    a, b, t = Session(w), Session(w), Session(w)
+    ja = echo(c, a)
+    jb = echo(c, b)
+    t.send('job_start', kind=1, argv=['t'])
+    task = c.seen('job_start').job
+    c.tell('job_started', job=task)
+    t.wait('job_started')
+    a.close()
+    t.close()
+    eq(c.seen('job_cancel').job, ja)
+    c.gone()
+    w.settle(0.05)
+    b.close()
+    w.settle(0.05)
+    c = Conn2(w, link)
+    assert c.resume()
+    eq(c.seen('job_cancel').job, jb)
+    for job in (ja, jb):
+        c.tell('job_exit', job=job, how=KILLED)
+    w.settle()
+    eq([m.name for m in link.seen], [])
+    s = Session(w)
+    s.send('task_read', task=task, follow=True)
+    m = c.seen('task_read')
+    s.send('job_credit', stream=1, upto=1100)
+    c.tell('task_info', job=m.job, task=task, running=True)
+    c.tell('job_data', job=m.job, stream=1, offset=1000, bytes=b'x' * 100)
+    eq(s.wait('task_info').running, True)
+    eq(s.wait('job_data').offset, 1000)
+
+
+@test()
+def v2_front_restart(w):
+    link = Link2()
+    c = Conn2(w, link)
+    c.resume()
+    a, b = Session(w), Session(w, peer='control')
+    ja, jb = echo(c, a), echo(c, b)
+    w.edge('front')
+    w.settle(0.05)
+    w.conns.clear()
+    c = Conn2(w, link)
+    assert c.resume()
+    eq(c.seen('job_cancel').job, ja)
+    c.tell('job_exit', job=ja, how=KILLED)
+    c.tell('job_exit', job=jb, how=EXITED, code=5)
+    eq(b.end()[1].code, 5)
+
+
+@test()
+def v2_breaches(w):
+    def job_data(c, **fields):
+        s = Session(w)
+        echo(c, s, credit=10)
+        c.tell('job_data', **{'job': s.job, 'stream': 1, 'bytes': b'x',
+                              **fields})
+        refused(s.wait('session_lost'), 'EIO')
+    for what in (lambda c: c.raw(b'{}', opcode=1),
+                 lambda c: c.raw(b'', opcode=2),
+                 lambda c: c.raw(b'\0\0\0', opcode=2),
+                 lambda c: c.raw(b'\0\0\0\0', opcode=2),
+                 lambda c: c.raw(b'\0\0\0\1\xc0', opcode=2),
+                 lambda c: c.raw(b'\x7f\0\0\0', opcode=2),
+                 lambda c: c.tell('job_start', job=b'j' * 16),
+                 lambda c: c.say('hello', min=1, max=1),
+                 lambda c: c.say('resume', link=b'l' * 16),
+                 lambda c: c.say('ack', taken=1 << 60),
+                 lambda c: job_data(c, stream=9),
+                 lambda c: job_data(c, bytes=b'x' * 11),
+                 lambda c: job_data(c, offset=11),
+                 lambda c: job_data(c, offset=(1 << 64) - 1),
+                 lambda c: job_data(c, stream=2)):
+        c = Conn2(w, Link2())
+        c.resume()
+        what(c)
+        if what.__code__.co_consts[1:2] != (b'',):
+            eq((c.wait_close() or (0,))[0], 1002)
+        c.gone()
+    for what in (lambda c: c.say('resume', link=b'l' * 16),
+                 lambda c: c.say('hello', min=2, max=2),
+                 lambda c: (c.say('hello', min=1, max=1),
+                            c.say('resume')),
+                 lambda c: (c.say('hello', min=1, max=1),
+                            c.tell('job_done', job=b'j' * 16))):
+        c = Conn2(w, Link2())
+        what(c)
+        eq(c.wait_close()[0], 1002)
+        c.gone()
+    c = Conn2(w, Link2())
+    c.resume()
+    c.raw(b'\0' * 1000000, opcode=2)
+    eq(c.wait_close(), (1009, 'message too big'))
+    c = Conn2(w, Link2())
+    c.resume()
+    c.say('ping', cookie=77)
+    eq(c.wait_control('pong').cookie, 77)
+    c.frames(b'\0\0\0\6\xdc\0\2\xcc\xc8\0')     # number 200
+    eq(c.wait_control('unsupported').type, 200)
+    s = Session(w)
+    s.send('fetch', url='http://x/', path='p')
+    c.seen('fetch')
+    c.say('unsupported', type=44)
+    refused(s.wait('job_refused'), 'ENOTSUP')
+
+
+@test()
+def v2_no_resume(w):
+    c = Conn2(w, Link2())
+    c.say('hello', min=1, max=1)
+    eq(c.wait_close(15), (1008, 'registration timed out'))
+    eq(w.statuses, [])
+
+
+@test()
+def v2_names(w):
+    """The global token's runner says its name; others have theirs."""
+    w.token('all', 'alice', '*default')
+    for token, wish, name in (('all', 'desk', 'desk'), ('all', '', 'default'),
+                              ('all', 'a/b', 'default'),
+                              ('tok', 'desk', 'laptop')):
+        w.statuses.clear()
+        c = Conn2(w, Link2(), token=token, name=wish)
+        c.resume()
+        w.until(lambda: w.statuses)
+        s = w.statuses[-1]
+        eq((s.name_, s.online, getattr(s, 'global')),
+           (name, True, token == 'all'))
+        c.gone()
+    link = Link2()
+    c = Conn2(w, link)
+    c.resume()
+    s = Session(w)
+    job = echo(c, s)
+    w.ledger.send('runner_renamed', user='alice', name='laptop',
+                  new_name='desk')
+    c.gone()
+    w.settle(0.05)
+    w.token('tok', 'alice', 'desk')
+    c = Conn2(w, link)
+    assert c.resume()
+    c.tell('job_exit', job=job, how=EXITED)
+    eq(s.end()[1].name, 'job_exit')
+    s = Session(w, runner='desk')
+    echo(c, s)
+    c.gone()
+    w.settle(0.05)
+    w.ledger.send('runner_kick', user='alice', name='desk', reason='deleted')
+    refused(s.wait('session_lost'), 'EIO', 'deleted')
+
+
+@test()
+def v2_slow_runner(w):
+    """What it does not take is kept up to a mark, then nobody may send."""
+    link = Link2()
+    c = Conn2(w, link)
+    c.resume()
+    s = Session(w)
+    job = echo(c, s)
+    c.sliding = False
+    c.credit(c.got + 100000)
+    block, at, upto = os.urandom(256 * 1024), 0, 0
+    for _ in range(200):
+        upto += len(block)
+        c.tell('job_credit', job=job, stream=0, upto=upto)
+        if not w.until(lambda: s.queue, 0.3):
+            break
+        while s.queue:
+            s.queue.popleft()
+        s.send('job_data', stream=0, offset=at, bytes=block)
+        at += len(block)
+    assert 15 * MIB < at < 18 * MIB, at
+    c.sliding = True
+    c.credit(c.got + MIB)
+    w.settle(0.3)
+    c.ack()
+    eq(s.wait('job_credit').upto, upto)
+    got = sum(len(m.bytes) for m in link.seen if m.name == 'job_data')
+    eq(got, at)
+    w.settle()
 
 
 def main():

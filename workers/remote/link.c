@@ -45,7 +45,7 @@ struct link_list	 links_pending =
 static struct table	 by_serial, by_name;
 static size_t		 npending;
 
-static struct link *
+struct link *
 link_by_serial(uint64_t serial)
 {
 	struct table_node *n = table_find(&by_serial, serial);
@@ -71,6 +71,8 @@ link_by_name(struct slice user, struct slice name)
 int
 link_enter(struct link *l)
 {
+	const struct timeval wait = { .tv_sec = V1_REGISTER_WAIT };
+
 	if (!table_add(&by_name, &l->by_name, names_key(slice_str(l->user),
 	    slice_str(l->name))))
 		return -1;
@@ -80,6 +82,9 @@ link_enter(struct link *l)
 		npending--;
 		TAILQ_INSERT_TAIL(&links_up, l, entry);
 		l->state = LINK_UP;
+		/* It still has to resume. */
+		if (l->is_v2)
+			return evtimer_add(l->timer, &wait);
 		event_free(l->timer);
 		l->timer = NULL;
 	}
@@ -108,6 +113,7 @@ link_new(uint64_t serial, const struct ctl_ws_open *open)
 	l->serial = serial;
 	l->user = strndup(open->user.p, open->user.len);
 	l->address = strndup(open->address.p, open->address.len);
+	l->is_v2 = slice_is(open->protocol, EXLINK_PROTOCOL);
 	l->timer = evtimer_new(child_base(), link_timeout, l);
 	TAILQ_INSERT_TAIL(&links_pending, l, entry);
 	npending++;
@@ -148,6 +154,7 @@ link_free(struct link *l)
 	struct op	*op;
 
 	sessions_lost(l, "disconnected");
+	v2_detach(l);
 	while ((op = TAILQ_FIRST(&l->ops)) != NULL)
 		op_free(op);
 	if (link_by_serial(l->serial) == l)
@@ -174,6 +181,7 @@ link_free(struct link *l)
 	free(l->user);
 	free(l->address);
 	free(l->name);
+	free(l->wish);
 	free(l->workspace);
 	free(l->shell);
 	free(l->provider);
@@ -185,7 +193,7 @@ link_free(struct link *l)
 static void
 link_end(struct link *l, const char *why)
 {
-	bool was = l->state == LINK_UP && link_by_name(slice_str(l->user),
+	bool was = l->online && link_by_name(slice_str(l->user),
 	    slice_str(l->name)) == l;
 
 	if (l->state == LINK_UP)
@@ -240,6 +248,7 @@ link_timeout(evutil_socket_t fd, short what, void *arg)
 	log_info("connection %llu from %s: %s",
 	    (unsigned long long)l->serial, l->address,
 	    l->state == LINK_AUTH ? "the ledger does not answer" :
+	    l->state == LINK_UP ? "did not resume its link in time" :
 	    "did not register in time");
 	if (l->state == LINK_AUTH)
 		link_close(l, 1013, "try again later");
@@ -304,7 +313,9 @@ link_unreserve(struct link *l, struct op *op)
 static size_t
 link_limit(const struct link *l)
 {
-	return l->state == LINK_UP ? conf_message_limit : V1_REGISTER_MAX;
+	if (l->state != LINK_UP)
+		return V1_REGISTER_MAX;
+	return l->is_v2 ? 2 * FRAME_MAX : conf_message_limit;
 }
 
 void
@@ -317,6 +328,10 @@ link_grant(struct link *l)
 	if (l->state != LINK_UP)
 		upto = V1_REGISTER_MAX + 1;
 	else if (l->granted > l->received + LINK_WINDOW / 2)
+		return;
+	/* What it says goes on at once: later, then. */
+	else if (l->is_v2 && (peer_is_full(ROLE_FRONT) ||
+	    peer_is_full(ROLE_CONTROL)))
 		return;
 	if (upto <= l->granted)
 		return;
@@ -405,6 +420,8 @@ link_message(struct link *l)
 
 	if (l->state == LINK_NEW)
 		register_message(l, l->mem, l->len);
+	else if (l->is_v2)
+		v2_message(l);
 	else
 		link_answer(l);
 	if ((l = link_by_serial(serial)) == NULL)
@@ -457,6 +474,8 @@ on_ws_data(struct chan *c, const struct msg *m)
 	}
 	l->received += data->bytes.len;
 	l->in_message = !data->fin;
+	if (data->first)
+		l->opcode = data->opcode;
 	if (l->state == LINK_CLOSING || !link_append(l, data->bytes))
 		return;
 	if (data->fin)
@@ -467,8 +486,8 @@ on_ws_data(struct chan *c, const struct msg *m)
 
 /* --- to the runner --- */
 
-bool
-link_queue(struct link *l, struct op *op, struct buf *text)
+static bool
+queue_add(struct link *l, struct op *op, struct buf *text, uint8_t opcode)
 {
 	struct outmsg *o = calloc(1, sizeof(*o));
 
@@ -479,6 +498,7 @@ link_queue(struct link *l, struct op *op, struct buf *text)
 	o->op = op;
 	o->text = *text;
 	o->size = text->len;
+	o->opcode = opcode;
 	memset(text, 0, sizeof(*text));
 	budget_force(o->size);
 	TAILQ_INSERT_TAIL(&l->out, o, entry);
@@ -486,6 +506,21 @@ link_queue(struct link *l, struct op *op, struct buf *text)
 		op->out = o;
 	link_flush(l);
 	return true;
+}
+
+bool
+link_queue(struct link *l, struct op *op, struct buf *text)
+{
+	return queue_add(l, op, text, 1);
+}
+
+bool
+link_queue_binary(struct link *l, struct slice bytes)
+{
+	struct buf copy = { 0 };
+
+	return buf_add(&copy, bytes.p, bytes.len) == 0 &&
+	    queue_add(l, NULL, &copy, 2);
 }
 
 static void
@@ -511,7 +546,7 @@ static void
 link_flush(struct link *l)
 {
 	struct outmsg		*o;
-	struct ctl_ws_send	 part = { .opcode = 1 };
+	struct ctl_ws_send	 part = { 0 };
 	struct op		*op;
 	uint64_t		 n;
 
@@ -522,6 +557,7 @@ link_flush(struct link *l)
 			n = FRAME_CHUNK;
 		if (n > o->text.len)
 			n = o->text.len;
+		part.opcode = o->opcode;
 		part.first = o->text.len == o->size;
 		part.fin = o->text.len == n;
 		part.bytes = (struct slice){ buf_data(&o->text), n };
@@ -538,6 +574,8 @@ link_flush(struct link *l)
 	}
 	if (l->state == LINK_CLOSING && TAILQ_EMPTY(&l->out))
 		link_close(l, l->close_code, l->close_why);
+	else if (l->v2 != NULL)
+		v2_pump(l->v2);
 }
 
 void
@@ -548,6 +586,8 @@ links_flush(void)
 	for (l = TAILQ_FIRST(&links_up); l != NULL; l = next) {
 		next = TAILQ_NEXT(l, entry);
 		link_flush(l);
+		if (l->is_v2)
+			link_grant(l);
 	}
 	for (l = TAILQ_FIRST(&links_pending); l != NULL; l = next) {
 		next = TAILQ_NEXT(l, entry);

@@ -36,7 +36,6 @@
 #include "workers/remote/remote.h"
 
 static void		 on_conf_remote(struct chan *, const struct msg *);
-static void		 on_ignored(struct chan *, const struct msg *);
 static void		 on_retry(evutil_socket_t, short, void *);
 static void		 edge_closed(struct chan *, const char *, bool);
 static const struct rules *remote_peer_rules(enum role, void **);
@@ -58,20 +57,24 @@ static const struct rule from_parent[] = {
 #define SESSION_RULES							\
 	{ CTL_SESSION_OPEN, STATES_ALL, on_session_open },		\
 	{ CTL_SESSION_CLOSE, STATES_ALL, on_session_close },		\
-	{ EXEC_JOB_START, STATES_ALL, on_job_start },			\
-	{ EXEC_JOB_DATA, STATES_ALL, on_job_data },			\
-	{ EXEC_JOB_CREDIT, STATES_ALL, on_job_credit },			\
-	{ EXEC_JOB_EOF, STATES_ALL, on_job_eof },			\
-	{ EXEC_JOB_SIGNAL, STATES_ALL, on_ignored },			\
-	{ EXEC_JOB_RESIZE, STATES_ALL, on_ignored },			\
-	{ EXEC_JOB_ATTACH, STATES_ALL, on_job_attach },			\
-	{ EXEC_JOB_CANCEL, STATES_ALL, on_job_cancel },			\
-	{ EXEC_FILE_STAT, STATES_ALL, on_file_stat },			\
-	{ EXEC_FILE_LIST, STATES_ALL, on_file_list },			\
-	{ EXEC_FILE_MKDIR, STATES_ALL, on_file_mkdir },			\
-	{ EXEC_FILE_REMOVE, STATES_ALL, on_file_remove },		\
-	{ EXEC_FILE_GET, STATES_ALL, on_file_get },			\
-	{ EXEC_FILE_PUT, STATES_ALL, on_file_put }
+	{ EXEC_JOB_START, STATES_ALL, on_session_message },		\
+	{ EXEC_JOB_DATA, STATES_ALL, on_session_message },		\
+	{ EXEC_JOB_CREDIT, STATES_ALL, on_session_message },		\
+	{ EXEC_JOB_EOF, STATES_ALL, on_session_message },		\
+	{ EXEC_JOB_SIGNAL, STATES_ALL, on_session_message },		\
+	{ EXEC_JOB_RESIZE, STATES_ALL, on_session_message },		\
+	{ EXEC_JOB_ATTACH, STATES_ALL, on_session_message },		\
+	{ EXEC_JOB_CANCEL, STATES_ALL, on_session_message },		\
+	{ EXEC_FILE_STAT, STATES_ALL, on_session_message },		\
+	{ EXEC_FILE_LIST, STATES_ALL, on_session_message },		\
+	{ EXEC_FILE_MKDIR, STATES_ALL, on_session_message },		\
+	{ EXEC_FILE_REMOVE, STATES_ALL, on_session_message },		\
+	{ EXEC_FILE_GET, STATES_ALL, on_session_message },		\
+	{ EXEC_FILE_PUT, STATES_ALL, on_session_message },		\
+	{ EXEC_TASK_LIST, STATES_ALL, on_session_message },		\
+	{ EXEC_TASK_READ, STATES_ALL, on_session_message },		\
+	{ EXEC_TASK_KILL, STATES_ALL, on_session_message },		\
+	{ EXEC_FETCH, STATES_ALL, on_session_message }
 
 static const struct rule from_front[] = {
 	SESSION_RULES,
@@ -185,14 +188,6 @@ remote_reloaded(void)
 	log_debug("message limit %llu, budget %llu",
 	    (unsigned long long)conf_message_limit,
 	    (unsigned long long)budget);
-}
-
-/* v1 has no way to tell a running command anything. */
-static void
-on_ignored(struct chan *c, const struct msg *m)
-{
-	log_debug("session %llu: %s: not in protocol v1",
-	    (unsigned long long)m->serial, m->desc->name);
 }
 
 static void

@@ -35,6 +35,41 @@
 #define PROGRESS_MIN	(32 * 1024)
 
 static void	op_timeout(evutil_socket_t, short, void *);
+static void	on_job_start(struct chan *, const struct msg *);
+static void	on_job_data(struct chan *, const struct msg *);
+static void	on_job_credit(struct chan *, const struct msg *);
+static void	on_job_eof(struct chan *, const struct msg *);
+static void	on_job_attach(struct chan *, const struct msg *);
+static void	on_job_cancel(struct chan *, const struct msg *);
+static void	on_file_stat(struct chan *, const struct msg *);
+static void	on_file_list(struct chan *, const struct msg *);
+static void	on_file_mkdir(struct chan *, const struct msg *);
+static void	on_file_remove(struct chan *, const struct msg *);
+static void	on_file_get(struct chan *, const struct msg *);
+static void	on_file_put(struct chan *, const struct msg *);
+static void	on_unsupported(struct chan *, const struct msg *);
+
+static const struct {
+	uint16_t	 type;
+	void		(*handler)(struct chan *, const struct msg *);
+} messages[] = {
+	{ EXEC_JOB_START, on_job_start },
+	{ EXEC_JOB_DATA, on_job_data },
+	{ EXEC_JOB_CREDIT, on_job_credit },
+	{ EXEC_JOB_EOF, on_job_eof },
+	{ EXEC_JOB_ATTACH, on_job_attach },
+	{ EXEC_JOB_CANCEL, on_job_cancel },
+	{ EXEC_FILE_STAT, on_file_stat },
+	{ EXEC_FILE_LIST, on_file_list },
+	{ EXEC_FILE_MKDIR, on_file_mkdir },
+	{ EXEC_FILE_REMOVE, on_file_remove },
+	{ EXEC_FILE_GET, on_file_get },
+	{ EXEC_FILE_PUT, on_file_put },
+	{ EXEC_TASK_LIST, on_unsupported },
+	{ EXEC_TASK_READ, on_unsupported },
+	{ EXEC_TASK_KILL, on_unsupported },
+	{ EXEC_FETCH, on_unsupported },
+};
 
 static struct op *
 op_find(struct chan *c, const struct msg *m, const struct id16 *job)
@@ -167,6 +202,27 @@ op_exit(struct op *op)
 	op_free(op);
 }
 
+void
+op_message(struct chan *c, const struct msg *m)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(messages) / sizeof(messages[0]); i++)
+		if (messages[i].type == m->type) {
+			messages[i].handler(c, m);
+			return;
+		}
+	log_debug("session %llu: %s: not in protocol v1",
+	    (unsigned long long)m->serial, m->desc->name);
+}
+
+static void
+on_unsupported(struct chan *c, const struct msg *m)
+{
+	job_refuse(c, m->serial, m->body, XERR_ENOTSUP,
+	    "this runner cannot do this");
+}
+
 /* --- asking the runner --- */
 
 static unsigned int
@@ -274,7 +330,7 @@ input_grant(struct op *op, uint8_t stream)
 	op_send(op, EXEC_JOB_CREDIT, &credit);
 }
 
-void
+static void
 on_job_start(struct chan *c, const struct msg *m)
 {
 	const struct exec_job_start	*start = m->body;
@@ -334,7 +390,7 @@ input_add(struct op *op, struct slice bytes)
 	return request_put_add(op, bytes);
 }
 
-void
+static void
 on_job_data(struct chan *c, const struct msg *m)
 {
 	const struct exec_job_data	*data = m->body;
@@ -360,7 +416,7 @@ on_job_data(struct chan *c, const struct msg *m)
 		input_grant(op, data->stream);
 }
 
-void
+static void
 on_job_eof(struct chan *c, const struct msg *m)
 {
 	const struct exec_job_eof	*eof = m->body;
@@ -390,7 +446,7 @@ on_job_eof(struct chan *c, const struct msg *m)
 		op_ask(op, V1_WRITE_FILE);
 }
 
-void
+static void
 on_job_credit(struct chan *c, const struct msg *m)
 {
 	const struct exec_job_credit	*credit = m->body;
@@ -400,7 +456,7 @@ on_job_credit(struct chan *c, const struct msg *m)
 		output_credit(op, credit->stream, credit->upto);
 }
 
-void
+static void
 on_job_attach(struct chan *c, const struct msg *m)
 {
 	const struct exec_job_attach *attach = m->body;
@@ -414,7 +470,7 @@ on_job_attach(struct chan *c, const struct msg *m)
  * v1 has no way to cancel: what was not handed over never ran; how the rest
  * ends nobody will know, and its answer is dropped when it comes.
  */
-void
+static void
 on_job_cancel(struct chan *c, const struct msg *m)
 {
 	const struct exec_job_cancel	*cancel = m->body;
@@ -437,7 +493,7 @@ on_job_cancel(struct chan *c, const struct msg *m)
 	op_exit(op);
 }
 
-void
+static void
 on_file_stat(struct chan *c, const struct msg *m)
 {
 	const struct exec_file_stat	*ask = m->body;
@@ -448,7 +504,7 @@ on_file_stat(struct chan *c, const struct msg *m)
 		op_ask(op, V1_STAT);
 }
 
-void
+static void
 on_file_list(struct chan *c, const struct msg *m)
 {
 	const struct exec_file_list	*ask = m->body;
@@ -459,7 +515,7 @@ on_file_list(struct chan *c, const struct msg *m)
 		op_ask(op, V1_READ_DIR);
 }
 
-void
+static void
 on_file_mkdir(struct chan *c, const struct msg *m)
 {
 	const struct exec_file_mkdir	*ask = m->body;
@@ -478,7 +534,7 @@ on_file_mkdir(struct chan *c, const struct msg *m)
 		    "only together with their parents");
 }
 
-void
+static void
 on_file_remove(struct chan *c, const struct msg *m)
 {
 	const struct exec_file_remove	*ask = m->body;
@@ -502,7 +558,7 @@ on_file_remove(struct chan *c, const struct msg *m)
 	}
 }
 
-void
+static void
 on_file_get(struct chan *c, const struct msg *m)
 {
 	const struct exec_file_get	*ask = m->body;
@@ -517,7 +573,7 @@ on_file_get(struct chan *c, const struct msg *m)
 	op_ask(op, V1_STAT);
 }
 
-void
+static void
 on_file_put(struct chan *c, const struct msg *m)
 {
 	const struct exec_file_put	*ask = m->body;

@@ -27,6 +27,7 @@
 
 #include "base/chan.h"
 #include "base/child.h"
+#include "base/ids.h"
 #include "base/log.h"
 #include "base/token.h"
 #include "proto/ctl_msg.h"
@@ -105,7 +106,10 @@ take(char **dst, struct v1_member *m, size_t max)
 	return (*dst = strndup(s.len > 0 ? s.p : "", s.len)) != NULL;
 }
 
-enum { M_USER, M_TOKEN, M_WORKSPACE, M_SHELL, M_PROVIDER, M_MODEL, M_MAX };
+enum {
+	M_USER, M_TOKEN, M_WORKSPACE, M_SHELL, M_PROVIDER, M_MODEL, M_NAME,
+	M_MAX
+};
 
 static bool
 register_take(struct link *l, struct v1_member m[M_MAX])
@@ -120,6 +124,10 @@ register_take(struct link *l, struct v1_member m[M_MAX])
 	    m[M_USER].value.kind != V1_STRING) ||
 	    (m[M_TOKEN].value.kind > V1_NULL &&
 	    m[M_TOKEN].value.kind != V1_STRING))
+		return false;
+	/* Only version 2 has it, and it has to be one. */
+	if (l->is_v2 && id_runner_ok(v1_string(&m[M_NAME].value)) &&
+	    !take(&l->wish, &m[M_NAME], ID_RUNNER_MAX))
 		return false;
 	user = v1_string(&m[M_USER].value);
 	if (user.len == 0)
@@ -141,6 +149,7 @@ register_message(struct link *l, char *text, size_t len)
 		{ .key = "user_id" }, { .key = "auth_token" },
 		{ .key = "workspace" }, { .key = "shell" },
 		{ .key = "llm_provider" }, { .key = "llm_model" },
+		{ .key = "name" },
 	};
 	struct v1_message	 msg;
 	const char		*why;
@@ -180,11 +189,18 @@ register_status(const struct link *l, bool online)
 	const struct ctl_runner_status status = {
 		slice_str(l->user), slice_str(l->name), online,
 		slice_str(l->workspace), slice_str(l->shell),
-		slice_str(l->provider), slice_str(l->model)
+		slice_str(l->provider), slice_str(l->model), l->global
 	};
 
 	chan_send(child_peer(ROLE_LEDGER), CTL_RUNNER_STATUS, l->serial,
 	    &status);
+}
+
+void
+register_online(struct link *l)
+{
+	l->online = true;
+	register_status(l, true);
 }
 
 /* A new ledger knows nobody: it is told and asked again. */
@@ -194,7 +210,8 @@ register_up(struct chan *ledger)
 	struct link *l;
 
 	TAILQ_FOREACH(l, &links_up, entry)
-		register_status(l, true);
+		if (l->online)
+			register_status(l, true);
 	TAILQ_FOREACH(l, &links_pending, entry)
 		if (l->state == LINK_AUTH)
 			register_ask(ledger, l);
@@ -222,10 +239,16 @@ register_ok(struct link *l)
 		return;
 	}
 	link_queue(l, NULL, &text);
+	if (!l->is_v2)
+		v2_forget(slice_str(l->user), slice_str(l->name),
+		    "came back with version 1");
 	log_info("connection %llu: runner %s of %s registered from %s",
 	    (unsigned long long)l->serial, l->name, l->user, l->address);
-	register_status(l, true);
 	link_grant(l);
+	if (l->is_v2)
+		v2_begin(l);
+	else
+		register_online(l);
 }
 
 void
@@ -233,6 +256,7 @@ on_runner_authed(struct chan *c, const struct msg *m)
 {
 	const struct ctl_runner_authed	*authed = m->body;
 	struct link			*l = pending_by_auth(m->serial);
+	struct slice			 name;
 
 	if (l == NULL)
 		return;
@@ -244,8 +268,13 @@ on_runner_authed(struct chan *c, const struct msg *m)
 		register_refuse(l, l->claim);
 		return;
 	}
+	/* A token of one runner says which. */
+	l->global = authed->global;
+	name = authed->name;
+	if (authed->global && l->wish != NULL)
+		name = slice_str(l->wish);
 	free(l->name);
-	if ((l->name = strndup(authed->name.p, authed->name.len)) == NULL)
+	if ((l->name = strndup(name.p, name.len)) == NULL)
 		register_refuse(l, &broken);
 	else
 		register_ok(l);
@@ -255,24 +284,25 @@ void
 on_runner_kick(struct chan *c, const struct msg *m)
 {
 	const struct ctl_runner_kick	*kick = m->body;
-	struct link			*l = link_by_name(kick->user,
-					    kick->name);
+	struct link			*l;
 	char				 why[124];
 
-	if (l == NULL)
-		return;
 	text_clean(why, sizeof(why) - 1, kick->reason);
-	link_close(l, 1008, why);
+	v2_forget(kick->user, kick->name, why);
+	if ((l = link_by_name(kick->user, kick->name)) != NULL)
+		link_close(l, 1008, why);
 }
 
 void
 on_runner_renamed(struct chan *c, const struct msg *m)
 {
 	const struct ctl_runner_renamed	*r = m->body;
-	struct link			*l = link_by_name(r->user, r->name);
+	struct link			*l;
 	char				*name;
 
-	if (l == NULL)
+	if (!v2_rename(r->user, r->name, r->new_name))
+		v2_forget(r->user, r->name, "out of memory, connect again");
+	if ((l = link_by_name(r->user, r->name)) == NULL)
 		return;
 	link_leave(l);
 	if ((name = strndup(r->new_name.p, r->new_name.len)) != NULL) {

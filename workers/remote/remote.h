@@ -34,6 +34,7 @@
 #include <stdint.h>
 
 #include "base/base64.h"
+#include "base/exlink.h"
 #include "base/json.h"
 #include "base/policy.h"
 #include "base/table.h"
@@ -54,6 +55,7 @@ struct msg;
 #define LINK_BAD_MAX	100	/* malformed messages in a row */
 #define STDIN_MAX	(16 * 1024 * 1024)	/* as captured output */
 #define INPUT_WINDOW	(1024 * 1024)	/* of stdin or a file, unasked */
+#define STREAMS		4	/* enum job_stream */
 #define MESSAGE_EXTRA	16384	/* of a message beside its content */
 
 #define container_of(p, type, member) \
@@ -65,6 +67,7 @@ struct outmsg {
 	struct op	*op;		/* told when it has left; may be NULL */
 	struct buf	 text;
 	size_t		 size;
+	uint8_t		 opcode;	/* of RFC 6455: 1 text, 2 binary */
 };
 
 enum link_state {
@@ -89,12 +92,19 @@ struct link {
 	struct event	*timer;		/* to register, or to close */
 	char		*user, *address;
 	char		*name, *workspace, *shell, *provider, *model;
+	char		*wish;		/* the name it would have; or NULL */
+	bool		 global;	/* came with the global token */
+	bool		 online;	/* as the ledger was told */
+	bool		 is_v2;		/* speaks xbot.exec.v2 */
+	uint8_t		 step;		/* of that: enum v2_step */
+	struct v2	*v2;		/* what this connection resumed */
 	const struct refusal *claim;	/* what is wrong with its user_id */
 	uint8_t		 hash[32];
 
 	char		*mem;		/* what is being assembled */
 	size_t		 len, cap;
 	bool		 in_message;
+	uint8_t		 opcode;	/* of that message */
 	uint64_t	 received, granted;
 	unsigned int	 bad;
 
@@ -116,8 +126,47 @@ struct session {
 	TAILQ_ENTRY(session) of_link;
 	enum role	 peer;		/* front or control */
 	uint64_t	 serial;
-	struct link	*link;
+	struct link	*link;		/* version 1; else NULL and */
+	struct v2	*v2;
+	LIST_HEAD(, job) jobs;		/* of version 2 */
 	struct op_list	 ops;
+};
+
+enum v2_step {
+	V2_HELLO = 1 << 0,	/* theirs is awaited */
+	V2_RESUME = 1 << 1,
+	V2_UP = 1 << 2
+};
+
+/* An operation that the runner itself knows. */
+struct job {
+	struct table_node node;		/* in its link's table */
+	LIST_ENTRY(job)	 entry;		/* in its session's list */
+	struct id16	 id;
+	struct session	*session;	/* NULL: nobody waits */
+	uint16_t	 type;		/* what opened it */
+	bool		 task;		/* outlives its session */
+	uint64_t	 upto[STREAMS];	/* front's credit */
+	uint64_t	 got[STREAMS];	/* offset behind the last bytes */
+	uint64_t	 held[STREAMS];	/* credit that front gets later */
+};
+
+/* A runner's link of version 2; outlives its connections. */
+struct v2 {
+	struct table_node node;
+	bool		 listed;	/* in the table of names */
+	char		*user, *name;
+	struct link	*conn;		/* NULL: away */
+	struct exlink	 x;
+	struct table	 jobs;		/* by id */
+	struct session_list sessions;
+	struct event	*timer;		/* an ack, or the end of grace */
+	struct event	*turn;		/* write what piled up */
+	size_t		 charged;	/* of the budget: for x.kept */
+	bool		 holding;	/* some job's credit */
+	bool		 pumping;
+	bool		 away;		/* counted as such */
+	bool		 dead;		/* ends in the next turn */
 };
 
 enum op_step {
@@ -220,8 +269,11 @@ void	 on_ws_data(struct chan *, const struct msg *);
 void	 on_ws_gone(struct chan *, const struct msg *);
 void	 on_ws_credit(struct chan *, const struct msg *);
 struct link *link_by_name(struct slice user, struct slice name);
+struct link *link_by_serial(uint64_t);
 /* takes the text, also on failure; op may be NULL. */
 bool	 link_queue(struct link *, struct op *, struct buf *text);
+/* The same for a binary message; copies. */
+bool	 link_queue_binary(struct link *, struct slice);
 /* Not yet begun: unqueue it; true: the runner has seen nothing of it. */
 bool	 link_unqueue(struct link *, struct outmsg *);
 /* Close once what is queued has left; why is a literal. */
@@ -242,6 +294,8 @@ void	 links_flush(void);
 void	 register_message(struct link *, char *, size_t);
 void	 register_up(struct chan *ledger);
 void	 register_status(const struct link *, bool online);
+/* From now on requests go to it. */
+void	 register_online(struct link *);
 void	 on_runner_authed(struct chan *, const struct msg *);
 void	 on_runner_kick(struct chan *, const struct msg *);
 void	 on_runner_renamed(struct chan *, const struct msg *);
@@ -249,26 +303,18 @@ void	 on_runner_renamed(struct chan *, const struct msg *);
 /* session.c */
 void	 on_session_open(struct chan *, const struct msg *);
 void	 on_session_close(struct chan *, const struct msg *);
+/* Whatever exec.def has from the host side. */
+void	 on_session_message(struct chan *, const struct msg *);
 struct session *session_find(struct chan *, uint64_t serial);
 struct chan *session_peer(const struct session *);
 /* All that run on this link are lost. */
 void	 sessions_lost(struct link *, const char *why);
+/* The session is gone. */
+void	 session_lost(struct session *, enum xerr, const char *text);
 void	 sessions_clear(enum role);
 void	 sessions_flush(void);
 
 /* op.c */
-void	 on_job_start(struct chan *, const struct msg *);
-void	 on_job_data(struct chan *, const struct msg *);
-void	 on_job_credit(struct chan *, const struct msg *);
-void	 on_job_eof(struct chan *, const struct msg *);
-void	 on_job_attach(struct chan *, const struct msg *);
-void	 on_job_cancel(struct chan *, const struct msg *);
-void	 on_file_stat(struct chan *, const struct msg *);
-void	 on_file_list(struct chan *, const struct msg *);
-void	 on_file_mkdir(struct chan *, const struct msg *);
-void	 on_file_remove(struct chan *, const struct msg *);
-void	 on_file_get(struct chan *, const struct msg *);
-void	 on_file_put(struct chan *, const struct msg *);
 /* The request in flight has left for the runner. */
 void	 op_handed(struct op *);
 /* An answer to it: takes the link's assembled memory. */
@@ -281,6 +327,38 @@ void	 op_free(struct op *);
 /* Ask the runner; the op may be gone afterwards. */
 void	 op_ask(struct op *, enum v1_type);
 void	 op_send(struct op *, uint16_t type, const void *body);
+
+/* The message of a session to a runner of version 1. */
+void	 op_message(struct chan *, const struct msg *);
+
+/* v2.c: the link of version 2. */
+/* Registered: greet. */
+void	 v2_begin(struct link *);
+/* What was assembled is a message.  The link may be gone. */
+void	 v2_message(struct link *);
+/* Its connection goes. */
+void	 v2_detach(struct link *);
+/* The connection takes more. */
+void	 v2_pump(struct v2 *);
+/* Kept until it was taken. */
+void	 v2_send(struct v2 *, uint16_t type, const void *body);
+/* Forget it: its sessions are lost, its connection is closed. */
+void	 v2_drop(struct v2 *, uint16_t close_code, const char *why);
+/* By the name it has, there or away; nothing when there is none. */
+void	 v2_forget(struct slice user, struct slice name, const char *why);
+bool	 v2_rename(struct slice user, struct slice name, struct slice to);
+
+/* job.c: its operations. */
+void	 job_message(struct session *, const struct msg *);
+/* From the runner; NULL or what is wrong with it (a literal). */
+const char *job_answer(struct v2 *, const struct msg *);
+void	 job_free(struct v2 *, struct job *);
+/* The session closes: what is not a task is cancelled. */
+void	 jobs_cancel(struct session *);
+/* Front gets the credit that was held back. */
+void	 jobs_release(struct v2 *);
+/* The runner does not know what this type opened. */
+void	 jobs_unsupported(struct v2 *, uint16_t type);
 
 /* output.c: an answer on its way to front. */
 void	 output_pump(struct op *);

@@ -71,9 +71,12 @@ session_free(struct session *s)
 
 	while ((op = TAILQ_FIRST(&s->ops)) != NULL)
 		op_free(op);
+	if (s->v2 != NULL)
+		jobs_cancel(s);
 	table_remove(&by_serial, &s->node);
 	TAILQ_REMOVE(&sessions, s, entry);
-	TAILQ_REMOVE(&s->link->sessions, s, of_link);
+	TAILQ_REMOVE(s->v2 != NULL ? &s->v2->sessions : &s->link->sessions,
+	    s, of_link);
 	free(s);
 }
 
@@ -99,7 +102,8 @@ on_session_open(struct chan *c, const struct msg *m)
 		chan_refuse(c, "a session was opened twice");
 		return;
 	}
-	if ((l = link_by_name(open->user, open->runner)) == NULL) {
+	if ((l = link_by_name(open->user, open->runner)) == NULL ||
+	    !l->online) {
 		text_clean(name, sizeof(name) - 1, open->runner);
 		snprintf(text, sizeof(text), "runner %s is offline", name);
 		session_tell_lost(c, m->serial, XERR_EOFFLINE, text);
@@ -109,12 +113,15 @@ on_session_open(struct chan *c, const struct msg *m)
 		goto fail;
 	s->peer = *(enum role *)chan_arg(c);
 	s->serial = m->serial;
-	s->link = l;
+	if ((s->v2 = l->v2) == NULL)
+		s->link = l;
+	LIST_INIT(&s->jobs);
 	TAILQ_INIT(&s->ops);
 	if (!table_add(&by_serial, &s->node, session_key(s->peer, s->serial)))
 		goto fail;
 	TAILQ_INSERT_TAIL(&sessions, s, entry);
-	TAILQ_INSERT_TAIL(&l->sessions, s, of_link);
+	TAILQ_INSERT_TAIL(s->v2 != NULL ? &s->v2->sessions : &l->sessions, s,
+	    of_link);
 	return;
 fail:
 	free(s);
@@ -128,6 +135,27 @@ on_session_close(struct chan *c, const struct msg *m)
 
 	if (s != NULL)
 		session_free(s);
+}
+
+/* Front knows best when it has closed it, and asks no more. */
+void
+on_session_message(struct chan *c, const struct msg *m)
+{
+	struct session *s = session_find(c, m->serial);
+
+	if (s == NULL)
+		return;
+	if (s->v2 != NULL)
+		job_message(s, m);
+	else
+		op_message(c, m);
+}
+
+void
+session_lost(struct session *s, enum xerr code, const char *text)
+{
+	session_tell_lost(session_peer(s), s->serial, code, text);
+	session_free(s);
 }
 
 /*
@@ -150,8 +178,7 @@ sessions_lost(struct link *l, const char *why)
 		snprintf(text, sizeof(text), code == XERR_EIO ?
 		    "runner %s %s" : "runner %s is offline (%s)", l->name,
 		    why);
-		session_tell_lost(session_peer(s), s->serial, code, text);
-		session_free(s);
+		session_lost(s, code, text);
 	}
 }
 
