@@ -23,6 +23,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lib"))
 
+import admin_tasks
 from xbot import (DEADLINE, ROOT, SAN, Skip, Supervisor, Tap, alive, status,
                   tests_of, verdict, wait_for)
 
@@ -81,20 +82,23 @@ USAGE = [
     ["cp", "-u", "bob", "a", "b"], ["cp", "-u", "bob", ":a", ":b"],
     ["cp", "-u", "bob", "a"], ["log"], ["log", "loud"], ["route"],
     ["runner", "rename", "-u", "bob", "a"],
-    ["runner", "create", "-u", "bob", "--llm-api-key", "sk", "a"],
-    ["runner", "create", "-u", "bob", "--llm-api-key=sk", "a"],
+    ["runner", "create", "-u", "bob", "--llm-api-key", "s3cret", "a"],
+    ["runner", "create", "-u", "bob", "--llm-api-key=s3cret", "a"],
     ["token", "create"], ["token", "create", "-s", "-u", "bob"],
     ["token", "revoke"], ["token", "list", "x"], ["reload", "x"],
+    ["shell"], ["shell", "-u", "bob", "x"], ["task"], ["task", "list"],
+    ["task", "start", "-u", "bob"], ["task", "show", "-u", "bob"],
+    ["task", "follow", "-u", "bob", "x", "y"], ["events", "x"],
+    ["runner", "llm", "-u", "bob", "x"], ["runner", "llm", "-u", "bob"],
     # later versions
-    ["sandbox", "list"], ["shell", "-u", "bob"], ["task", "list"],
-    ["events"],
+    ["sandbox", "list"],
 ]
 
 
 def test_usage(t, sup):
     for words in USAGE:
         out, err = run(t, sup, *words, code=2)
-        t.ok(out == "" and "usage: xbot-admin" in err and "sk\n" not in err,
+        t.ok(out == "" and "usage: xbot-admin" in err and "s3cret" not in err,
              f"{' '.join(words) or 'no word'}: usage on stderr", out + err)
     out, err = run(t, sup, "exec", "-u", "bob", code=2)
     t.match(r"\texec -u user .*\n.*\n$", err, "the usage is the verb's own")
@@ -269,18 +273,27 @@ def test_exec_input(t, sup):
     with open(path(sup, "in", b"secret"), "rb") as f:
         out, err = run(t, sup, "exec", "-u", "bob", "cat", stdin=f)
     t.eq(out, "", "without -i nothing")
+    data = os.urandom(2 << 20)
+    with open(path(sup, "in", data), "rb") as f:
+        out, err = run(t, sup, "exec", "-u", "bob", "-i", "sha256sum",
+                       stdin=f)
+    t.eq(out.split()[0], hashlib.sha256(data).hexdigest(), "-i: 2 MiB")
+    with open(path(sup, "in", b"text"), "rb") as f:
+        out, err = run(t, sup, "-j", "exec", "-u", "bob", "-i", "cat",
+                       stdin=f)
+    t.eq(json.loads(out.splitlines()[0])["stdout"], "text", "-j -i")
     with open(path(sup, "in", b"x" * (768 * 1024 + 1)), "rb") as f:
-        out, err = run(t, sup, "exec", "-u", "bob", "-i", "cat", stdin=f,
-                       code=1)
-    t.match("longer than 786432 bytes", err, "more is refused")
+        out, err = run(t, sup, "-j", "exec", "-u", "bob", "-i", "cat",
+                       stdin=f, code=1)
+    t.match("longer than 786432 bytes", err, "-j -i: more is refused")
     with open(path(sup, "in", b"x" * (768 * 1024)), "rb") as f:
-        out, err = run(t, sup, "exec", "-u", "bob", "-i", "wc -c", stdin=f,
-                       code=1)
+        out, err = run(t, sup, "-j", "exec", "-u", "bob", "-i", "wc -c",
+                       stdin=f, code=1)
     t.match("E2BIG", err, "the body's own limit is the daemon's")
     leader, follower = os.openpty()
-    out, err = run(t, sup, "exec", "-u", "bob", "-i", "cat", stdin=follower,
-                   code=1)
-    t.match("is a terminal", err, "-i is not for terminals")
+    out, err = run(t, sup, "-j", "exec", "-u", "bob", "-i", "cat",
+                   stdin=follower, code=1)
+    t.match("is a terminal", err, "-j -i is not for terminals")
     os.close(leader)
     os.close(follower)
 
@@ -490,6 +503,20 @@ def test_runners(t, sup):
     run(t, sup, "runner", "rename", "-u", "dave", "two", "zwei")
     out, err = run(t, sup, "runner", "rotate", "-u", "dave", "zwei")
     t.match(r"(?m)^token +[A-Za-z0-9_-]{43}$", out, "rotate: a new token")
+    run(t, sup, "runner", "llm", "-u", "dave", "--llm-provider",
+        "anthropic", "--llm-model", "m2", "zwei")
+    out, err = run(t, sup, "-j", "runner", "list", "-u", "dave")
+    t.eq([(r["llm_provider"], r["llm_model"]) for r in
+          json.loads(out)["runners"] if r["name"] == "zwei"],
+         [("anthropic", "m2")], "llm: other settings")
+    path(sup, "key", b"sk-other\n")
+    out, err = run(t, sup, "runner", "llm", "-u", "dave",
+                   "--llm-api-key-file", key, "zwei", code=1)
+    t.match("^xbot-admin: (ENOTSUP|EOFFLINE): ", err,
+            "llm: a key is for a runner that is there")
+    t.ok("sk-other" not in err, "and not shown")
+    run(t, sup, "runner", "llm", "-u", "dave", "--llm-model", "m", "none",
+        code=1)
     run(t, sup, "runner", "delete", "-u", "dave", "one")
     out, err = run(t, sup, "runner", "delete", "-u", "dave", "one", code=1)
     t.match("^xbot-admin: ENOENT: ", err, "delete: once")
@@ -773,7 +800,8 @@ def main():
     build, wanted = sys.argv[1], sys.argv[2:]
     t = Tap()
     with Supervisor(build) as sup:
-        for test in tests_of(sys.modules[__name__]):
+        own = tests_of(sys.modules[__name__])
+        for test in own[:-1] + tests_of(admin_tasks) + own[-1:]:
             if not wanted or any(w in test.__name__ for w in wanted):
                 t.run(test, sup)
         verdict(t, sup)

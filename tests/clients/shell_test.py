@@ -8,16 +8,12 @@ usage: shell_test.py BUILDDIR [test ...]
 import asyncio
 import base64
 import contextlib
-import fcntl
 import hashlib
-import http
 import json
 import os
-import select
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
@@ -29,182 +25,15 @@ import urllib.parse
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lib"))
 
-import websockets
-
-from xbot import (DEADLINE, ROOT, SAN, Skip, Supervisor, Tap, alive, sanitized,
-                  status, tests_of, verdict, wait_for)
+from played import ENV, Daemon, Terminal, Tmux, leave, listen
+from xbot import (DEADLINE, Skip, Supervisor, Tap, alive, sanitized, status,
+                  tests_of, verdict, wait_for)
 
 BUILD = ""
-ENV = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **SAN}
-
-
-# --- a daemon that is played ---
-
-class Daemon:
-    """
-    Each WebSocket is handed to `play`, a coroutine; what happens is in
-    `heard`: the path first, then what the client sent.
-    """
-
-    def __init__(self, play, refuse=None):
-        self.dir = tempfile.mkdtemp(prefix="xbot-played-")
-        self.socket = os.path.join(self.dir, "sock")
-        self.play, self.refuse = play, refuse
-        self.heard, self.open, self.sent = [], 0, 0
-        self.changed = threading.Condition()
-        self.loop = asyncio.new_event_loop()
-        started = threading.Event()
-        threading.Thread(target=self.run, args=(started,),
-                         daemon=True).start()
-        if not started.wait(DEADLINE):
-            raise TimeoutError("the played daemon")
-
-    def run(self, started):
-        asyncio.set_event_loop(self.loop)
-
-        async def serve():
-            self.server = await websockets.unix_serve(
-                self.client, self.socket, process_request=self.request,
-                max_size=None, max_queue=4, compression=None,
-                ping_interval=None, subprotocols=None)
-            started.set()
-        self.loop.run_until_complete(serve())
-        self.loop.run_forever()
-
-    async def request(self, path, headers):
-        if self.refuse is None:
-            return None
-        return (http.HTTPStatus(self.refuse[0]), *self.refuse[1:])
-
-    def note(self, what):
-        with self.changed:
-            self.heard.append(what)
-            self.changed.notify_all()
-
-    async def client(self, ws, path):
-        self.open += 1
-        self.note(path)
-        try:
-            await self.play(self, ws)
-        except websockets.ConnectionClosed:
-            pass
-        finally:
-            self.open -= 1
-            self.note("closed")
-
-    async def take(self, ws):
-        """What the client says next, noted; text as JSON."""
-        m = await ws.recv()
-        m = json.loads(m) if isinstance(m, str) else m
-        self.note(m)
-        return m
-
-    def wait(self, true, what):
-        with self.changed:
-            if not self.changed.wait_for(lambda: any(
-                    true(m) for m in self.heard), DEADLINE):
-                raise TimeoutError(f"{what}: {self.heard!r:.2000}")
-
-    def wait_for(self, message):
-        self.wait(lambda m: m == message, message)
-
-    def typed(self):
-        with self.changed:
-            return b"".join(m for m in self.heard if isinstance(m, bytes))
-
-    def query(self):
-        url = urllib.parse.urlsplit(self.heard[0])
-        return url.path, urllib.parse.parse_qs(url.query)
-
-    def close(self):
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        shutil.rmtree(self.dir, ignore_errors=True)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-
-async def leave(ws, code, close=1000):
-    await ws.send(json.dumps({"type": "exit", "exit_code": code}))
-    await ws.close(close)
-
-
-async def listen(d, ws):
-    """Takes all, for ever."""
-    while True:
-        await d.take(ws)
 
 
 def say(kind, **more):
     return {"type": kind, **more}
-
-
-# --- a terminal ---
-
-class Terminal:
-    """xbot-admin under a terminal of its own, 100 by 30."""
-
-    def __init__(self, d, *words):
-        self.leader, follower = os.openpty()
-        self.size(100, 30)
-        self.before = termios.tcgetattr(self.leader)
-        self.process = subprocess.Popen(
-            [f"{BUILD}/xbot-admin", "-s", d.socket, *words], env=ENV,
-            stdin=follower, stdout=follower, stderr=subprocess.PIPE,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-        os.close(follower)
-        self.shown = b""
-
-    def size(self, cols, rows):
-        fcntl.ioctl(self.leader, termios.TIOCSWINSZ,
-                    struct.pack("HHHH", rows, cols, 0, 0))
-
-    def mode(self):
-        return termios.tcgetattr(self.leader)
-
-    def raw(self):
-        return not self.mode()[3] & (termios.ICANON | termios.ISIG |
-                                     termios.ECHO)
-
-    def type(self, data):
-        os.write(self.leader, data)
-
-    def see(self, data):
-        """Until that was shown."""
-        end = time.monotonic() + DEADLINE
-        while data not in self.shown:
-            if not select.select([self.leader], [], [],
-                                 max(0, end - time.monotonic()))[0]:
-                raise TimeoutError(f"{data!r} in {self.shown!r:.2000}")
-            with contextlib.suppress(OSError):
-                self.shown += os.read(self.leader, 65536)
-
-    def end(self):
-        code = self.process.wait(DEADLINE)
-        self.err = self.process.stderr.read().decode()
-        return code
-
-    def same(self):
-        """The terminal is as it was."""
-        return self.mode() == self.before
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.process.stderr.close()
-        with contextlib.suppress(OSError):
-            os.close(self.leader)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 SHELL = ("shell", "-u", "bob")
@@ -221,7 +50,7 @@ def test_shell(t):
         await ws.send(b"whole\n")
         await leave(ws, 7)
 
-    with Daemon(play) as d, Terminal(d, *SHELL, "-d", "a b", "-e", "A=1",
+    with Daemon(play) as d, Terminal(BUILD, d, *SHELL, "-d", "a b", "-e", "A=1",
                                      "-S", "s/1") as term:
         term.see(b"prompt\n$ \xff\x00\x1b[1m")
         t.ok(True, "bytes come out as they are")
@@ -240,7 +69,7 @@ def test_shell(t):
 
 
 def test_resize(t):
-    with Daemon(listen) as d, Terminal(d, *SHELL) as term:
+    with Daemon(listen) as d, Terminal(BUILD, d, *SHELL) as term:
         d.wait_for(SIZE)
         for cols, rows in ((80, 24), (1, 1), (500, 200)):
             term.size(cols, rows)
@@ -257,7 +86,7 @@ def test_signals(t):
                 signal.SIGQUIT, signal.SIGABRT, signal.SIGSEGV):
         if sig in (signal.SIGABRT, signal.SIGSEGV) and sanitized(BUILD):
             continue
-        with Daemon(listen) as d, Terminal(d, *SHELL) as term:
+        with Daemon(listen) as d, Terminal(BUILD, d, *SHELL) as term:
             d.wait_for(SIZE)
             wait_for("raw", term.raw)
             term.process.send_signal(sig)
@@ -268,7 +97,7 @@ def test_signals(t):
 
 
 def test_stop(t):
-    with Daemon(listen) as d, Terminal(d, *SHELL) as term:
+    with Daemon(listen) as d, Terminal(BUILD, d, *SHELL) as term:
         d.wait_for(SIZE)
         wait_for("raw", term.raw)
         term.process.send_signal(signal.SIGTSTP)
@@ -328,14 +157,14 @@ def test_lost(t):
             ("an unknown end", unknown, 255, "not known how"),
             ("no JSON", nonsense, 1, "cannot be read"),
             ("unknown messages", odd, 3, "^$")):
-        with Daemon(play) as d, Terminal(d, *SHELL) as term:
+        with Daemon(play) as d, Terminal(BUILD, d, *SHELL) as term:
             t.eq(term.end(), code, f"{what}: status {code}")
             t.match(err, term.err, "and is told")
             t.ok(term.same(), "the terminal is as it was")
 
 
 def test_hangup(t):
-    with Daemon(listen) as d, Terminal(d, *SHELL) as term:
+    with Daemon(listen) as d, Terminal(BUILD, d, *SHELL) as term:
         d.wait_for(SIZE)
         os.close(term.leader)
         t.ok(term.end() in (1, -signal.SIGHUP), "nobody there any more",
@@ -353,7 +182,7 @@ def test_refused(t):
             ((404, [], b"nothing here"), "status 404"),
             ((500, [], b""), "status 500"),
             ((302, [("Location", "/x")], b""), "status 302")):
-        with Daemon(listen, refusal) as d, Terminal(d, *SHELL) as term:
+        with Daemon(listen, refusal) as d, Terminal(BUILD, d, *SHELL) as term:
             t.eq(term.end(), 1, f"{refusal[0]}: status 1")
             t.match(err, term.err, "the reason is told")
             t.ok(term.same(), "the terminal is as it was")
@@ -670,66 +499,6 @@ def test_slow(t):
 
 
 # --- a supervisor ---
-
-class Tmux:
-    """xbot-admin in a tmux of its own, in front of a shell that stays."""
-
-    def __init__(self, sup, cols=100, rows=30):
-        self.sup = sup
-        self.dir = tempfile.mkdtemp(prefix="xbot-tmux-")
-        self.cmd = ["tmux", "-S", os.path.join(self.dir, "sock"), "-f",
-                    "/dev/null"]
-        self.env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "TERM": "xterm",
-                    "LANG": "C.UTF-8", "HOME": self.dir, "PS1": "here> ",
-                    "X": f"{sup.build}/xbot-admin -s {sup.socket}", **SAN}
-        self.run("new-session", "-d", "-x", str(cols), "-y", str(rows),
-                 "/bin/sh")
-        self.see("here> ")
-
-    def run(self, *words):
-        return subprocess.run([*self.cmd, *words], env=self.env, check=True,
-                              stdout=subprocess.PIPE, timeout=DEADLINE
-                              ).stdout.decode()
-
-    def keys(self, *keys):
-        self.run("send-keys", *keys)
-
-    def line(self, text):
-        self.run("send-keys", "-l", text)
-        self.keys("Enter")
-
-    def screen(self):
-        return self.run("capture-pane", "-p")
-
-    def see(self, *texts):
-        """Until all of them stand on the screen."""
-        try:
-            wait_for("", lambda: all(x in self.screen() for x in texts))
-        except TimeoutError:
-            raise TimeoutError(f"{texts!r} on\n" + self.screen()) from None
-
-    def see_line(self, text):
-        """A line that is that, and not its echo."""
-        try:
-            wait_for("", lambda: text in [
-                x.rstrip() for x in self.screen().splitlines()])
-        except TimeoutError:
-            raise TimeoutError(f"{text!r} on\n" + self.screen()) from None
-
-    def resize(self, cols, rows):
-        self.run("resize-window", "-x", str(cols), "-y", str(rows))
-
-    def close(self):
-        with contextlib.suppress(subprocess.SubprocessError):
-            self.run("kill-server")
-        shutil.rmtree(self.dir, ignore_errors=True)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
 
 def tmux(sup):
     if shutil.which("tmux") is None:
