@@ -25,7 +25,7 @@ COMMANDS = ('true', 'echo hi', 'cat', 'sleep 9', 'yes', 'exit 3', 'sleep 5 & ech
 PATHS = ('', '.', 'f', 'd', 'd/e', '../x', '/', 'd/../../x', 'f/x', 'link/x', 'link', 'x' * 300, 'fifo', 'd/' * 500)
 FROM_HOST = ('hello', 'ping', 'pong', 'unsupported', 'job_start', 'job_data', 'job_credit', 'job_eof', 'job_signal',
              'job_resize', 'job_attach', 'job_cancel', 'file_stat', 'file_list', 'file_mkdir', 'file_remove',
-             'file_get', 'file_put')
+             'file_get', 'file_put', 'task_list', 'task_read', 'task_kill')
 
 
 def number(rng, bits):
@@ -49,7 +49,7 @@ def value(rng, kind, field, jobs):
     if field == 'run_as_user':
         return '' if rng.random() < 0.9 else 'root'
     if field == 'kind':
-        return 0 if rng.random() < 0.9 else rng.randrange(256)
+        return rng.choice((0, 0, 1, 1, 2, 3)) if rng.random() < 0.95 else rng.randrange(256)
     if field == 'signal':
         return rng.randrange(70)
     if field == 'stream':

@@ -6,6 +6,7 @@
 Each check prints `ok` or `not ok`; the last line counts them.
 """
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -1291,6 +1292,646 @@ def racing_links_never_lead_outside():
             t.join()
         equal(os.listdir(out), ['f'])
         shutil.rmtree(out)
+
+
+# ---------------------------------------------------------------- tasks
+
+class Reading:
+    """One task_read; grants credit from where the output really begins."""
+
+    def __init__(self, e, task, at=(0, 0), follow=True, window=262144):
+        self.e, self.window, self.job = e, window, os.urandom(16)
+        self.at, self.data, self.first = list(at), [bytearray(), bytearray()], [None, None]
+        self.upto, self.eof, self.info, self.end = [0, 0], [None, None], None, None
+        e.send('task_read', job=self.job, task=task, stdout_offset=at[0], stderr_offset=at[1], follow=follow)
+
+    def credit(self, i):
+        if self.window and self.upto[i] - self.at[i] <= self.window // 2:
+            self.upto[i] = self.at[i] + self.window
+            self.e.send('job_credit', job=self.job, stream=i + 1, upto=self.upto[i])
+
+    def take(self, m):
+        if m.kind_ == 'task_info':
+            self.info = m
+            self.at = [max(self.at[0], m.stdout_begin), max(self.at[1], m.stderr_begin)]
+            self.credit(0)
+            self.credit(1)
+        elif m.kind_ == 'job_data':
+            i = m.stream - 1
+            assert self.info and self.eof[i] is None and m.offset >= self.at[i], m
+            if self.first[i] is None:
+                self.first[i] = m.offset
+            else:
+                equal(m.offset, self.at[i])
+            assert m.offset + len(m.bytes) <= self.upto[i], 'beyond the credit'
+            self.at[i] = m.offset + len(m.bytes)
+            self.data[i] += m.bytes
+            self.credit(i)
+        elif m.kind_ == 'job_eof':
+            equal(m.offset, self.at[m.stream - 1])
+            self.eof[m.stream - 1] = m.offset
+        else:
+            self.end = m
+        return self.end is None
+
+    def run(self, until=None, timeout=20):
+        """To the end, or until so much was read; others' messages too."""
+        limit = time.monotonic() + timeout
+        while self.end is None and (until is None or self.at[0] < until):
+            m = self.e.recv(max(0.01, limit - time.monotonic()))
+            if m.get('job') == self.job:
+                self.take(m)
+            else:
+                self.e.queue.append(m)
+        return self
+
+    def cancel(self):
+        self.e.send('job_cancel', job=self.job)
+        self.window = 0
+        self.run()
+        equal((self.end.kind_, self.end.code), ('job_refused', EIO))
+
+
+def task(e, command=None, argv=(), stdin=b'', **fields):
+    job = e.start(command, argv, stdin, credit=0, kind=1, **fields)
+    return job, e.expect('job_started').pid
+
+
+def tasks(e):
+    job, out = os.urandom(16), {}
+    e.send('task_list', job=job)
+    while True:
+        m = e.recv()
+        equal(m.job, job)
+        if m.kind_ == 'job_done':
+            return out
+        equal(m.kind_, 'task_info')
+        out[m.task] = m
+
+
+def kill_task(e, task_id):
+    job = os.urandom(16)
+    e.send('task_kill', job=job, task=task_id)
+    m = e.recv(20)
+    equal(m.job, job)
+    return m
+
+
+def task_over(e, task_id, seconds=10):
+    assert wait_for(lambda: not tasks(e)[task_id].running, seconds), 'still runs'
+    return tasks(e)[task_id]
+
+
+@test
+def a_task_is_known_after_its_end():
+    with Box() as e:
+        before = time.time() * 1000
+        t, pid = task(e, 'echo out; echo err >&2; exit 7')
+        assert pid > 1
+        info = task_over(e, t)
+        equal((info.command, info.how, info.code), ('echo out; echo err >&2; exit 7', EXITED, 7))
+        assert before - 1 <= info.started_ms <= info.ended_ms <= time.time() * 1000 + 1
+        equal((info.stdout_begin, info.stdout_end, info.stderr_begin, info.stderr_end), (0, 4, 0, 4))
+        r = Reading(e, t, follow=False).run()
+        equal((r.end.kind_, r.data, r.eof), ('job_done', [b'out\n', b'err\n'], [None, None]))
+        r = Reading(e, t, (2, 4)).run()
+        equal((r.end.kind_, r.data, r.eof, r.first), ('job_exit', [b't\n', b''], [4, 4], [2, None]))
+        equal((r.end.how, r.end.code), (EXITED, 7))
+        assert r.end.duration_us > 0
+        r = Reading(e, t, (5, 0)).run()
+        equal((r.end.kind_, r.end.code), ('job_refused', EINVAL))
+        r = Reading(e, os.urandom(16)).run()
+        equal((r.end.kind_, r.end.code), ('job_refused', ENOENT))
+        equal(kill_task(e, os.urandom(16)).code, ENOENT)
+        equal(kill_task(e, t).kind_, 'job_done')        # it is gone, and stays what it was
+        equal(tasks(e)[t].how, EXITED)
+        # its id is its own
+        e.start('echo out; echo err >&2; exit 7', job=t, credit=0, kind=1, stdin=None)
+        equal(e.expect('job_started').pid, pid)
+        e.send('job_start', job=t, command='other', kind=1)
+        equal(e.expect('job_refused').code, EEXIST)
+        e.send('task_read', job=t, task=t)
+        equal(e.expect('job_refused').code, EEXIST)
+        ended(e.run('true'))
+
+
+@test
+def a_task_does_not_end_by_cancel():
+    with Box() as e:
+        t, pid = task(e, 'sleep 0.5; echo done')
+        e.send('job_cancel', job=t)
+        e.send('job_credit', job=t, stream=1, upto=1000)     # is for its readers only
+        r = Reading(e, t).run()
+        equal((r.end.how, r.end.code, r.data[0]), (EXITED, 0, b'done\n'))
+        t, pid = task(e, 'kill -9 $$')
+        equal((task_over(e, t).how, tasks(e)[t].code), (SIGNALLED, 9))
+        e.send('job_start', job=os.urandom(16), kind=1, argv=['nosuchprog'])
+        equal(e.expect('job_refused').code, ENOENT)
+        equal(len(tasks(e)), 2)
+
+
+@test
+def commands_of_tasks_as_text():
+    with Box() as e:
+        t, _ = task(e, argv=['printf', '%s', 'a b'])
+        equal(tasks(e)[t].command, 'printf %s a b')
+        t, _ = task(e, 'true ' + '\u20ac' * 3000)
+        equal(tasks(e)[t].command, 'true ' + '\u20ac' * ((4096 - 5) // 3))
+        t, _ = task(e, argv=['true', 'x' * 4095, 'y'])
+        equal(tasks(e)[t].command, 'true ' + 'x' * 4091)
+
+
+@test
+def stdin_of_a_task():
+    with Box() as e:
+        t, _ = task(e, 'cat; echo end', stdin=None)
+        equal(e.expect('job_credit').upto, 262144)
+        e.send('job_data', job=t, stream=0, offset=0, bytes=b'hello ')
+        r = Reading(e, t).run(until=6)
+        e.send('job_eof', job=t, stream=0, offset=6)
+        equal(bytes(r.run().data[0]), b'hello end\n')
+
+
+@test
+def without_a_follower_the_oldest_goes():
+    with Box() as e:
+        t, _ = task(e, 'seq 1 1000000; seq 1 300000 >&2')
+        info = task_over(e, t)
+        both = [b''.join(b'%d\n' % i for i in range(1, n + 1)) for n in (1000000, 300000)]
+        equal((info.stdout_end, info.stderr_end), (len(both[0]), len(both[1])))
+        equal((info.stdout_begin, info.stderr_begin), (len(both[0]) - (1 << 20), len(both[1]) - (1 << 20)))
+        for follow in (True, False):
+            r = Reading(e, t, follow=follow).run()
+            equal(r.first, [info.stdout_begin, info.stderr_begin])
+            assert [bytes(d) for d in r.data] == [b[-(1 << 20):] for b in both]
+        r = Reading(e, t, (info.stdout_end - 5, info.stderr_end), False).run()
+        equal(r.data, [both[0][-5:], b''])
+        small(e.pid, 12000)
+
+
+LINES = 'i=0; while [ $i -lt 40000 ]; do echo "$i 0123456789012345678901234567890123456789"; i=$((i+1)); done'
+WANTED = b''.join(b'%d 0123456789012345678901234567890123456789\n' % i for i in range(40000))
+
+
+@test
+def a_follower_that_is_behind_blocks_the_task():
+    with Box() as e:
+        t, pid = task(e, 'sleep 0.2; yes | head -c 5000000; echo x >&2')
+        r = Reading(e, t, window=0)
+        assert wait_for(lambda: tasks_end(e, r, t) >= 1 << 20)
+        time.sleep(0.3)
+        info = tasks_info(e, r, t)
+        equal((info.stdout_begin, info.stdout_end, info.running), (0, 1 << 20, True))
+        ticks = cpu_ticks(e.pid)
+        time.sleep(0.5)
+        assert cpu_ticks(e.pid) - ticks <= 3, 'spins'
+        # another one, without following, may read what there is and changes nothing
+        other = Reading(e, t, follow=False).run()
+        equal((other.end.kind_, len(other.data[0])), ('job_done', 1 << 20))
+        r.window = 100000
+        r.credit(0)
+        r.credit(1)
+        r.run()
+        equal((r.end.how, r.first, bytes(r.data[1])), (EXITED, [0, 0], b'x\n'))
+        assert r.data[0] == b'y\n' * 2500000
+
+
+def tasks_info(e, r, t):
+    """task_list while a reading is open: its messages go where they belong."""
+    job = os.urandom(16)
+    e.send('task_list', job=job)
+    found = None
+    while True:
+        m = e.recv()
+        if m.job != job:
+            r.take(m)
+        elif m.kind_ == 'job_done':
+            return found
+        elif m.task == t:
+            found = m
+
+
+def tasks_end(e, r, t):
+    return tasks_info(e, r, t).stdout_end
+
+
+def cpu_ticks(pid):
+    with open(f'/proc/{pid}/stat', encoding='latin1') as f:
+        return sum(int(n) for n in f.read().rsplit(')', 1)[1].split()[11:13])
+
+
+@test
+def a_reader_that_is_cut_twenty_times():
+    with Box() as e:
+        wanted = b''.join(b'%d\n' % i for i in range(1, 2000001))
+        t, _ = task(e, 'sleep 0.3; seq 1 2000000; exit 3')
+        got = bytearray()
+        for cut in range(20):
+            r = Reading(e, t, (len(got), 0)).run(until=len(got) + 600000)
+            r.cancel()
+            # what was under way to a client within the window is lost to it
+            lose = (cut * 37 * 1024) % 262144
+            assert r.first[0] == len(got), (r.first, len(got))
+            got += r.data[0][:max(1, len(r.data[0]) - lose)]
+        r = Reading(e, t, (len(got), 0)).run()
+        equal(r.first[0], len(got))
+        got += r.data[0]
+        equal((r.end.how, r.end.code, r.eof), (EXITED, 3, [len(wanted), 0]))
+        equal(hashlib.sha256(got).digest(), hashlib.sha256(wanted).digest())
+
+
+@test
+def a_lost_follower_is_awaited_so_long():
+    with Box('-g', '2') as e:
+        t, _ = task(e, 'sleep 0.2; seq 1 1000000')
+        r = Reading(e, t, window=1000).run(until=500)
+        r.cancel()
+        start = time.monotonic()
+        time.sleep(1)
+        info = tasks(e)[t]
+        assert info.running and info.stdout_begin <= r.at[0] < 1 << 20 <= info.stdout_end, info
+        ticks = cpu_ticks(e.pid)
+        time.sleep(0.5)
+        assert cpu_ticks(e.pid) - ticks <= 3, 'spins'
+        info = task_over(e, t)
+        assert 1.9 < time.monotonic() - start < 4, time.monotonic() - start
+        equal((info.code, info.stdout_end - info.stdout_begin), (0, 1 << 20))
+        # who comes back in time gets all; and a second one that only looks does not matter
+        t, _ = task(e, 'sleep 0.2; ' + LINES)
+        r = Reading(e, t, window=1000).run(until=500)
+        r.cancel()
+        time.sleep(1)
+        Reading(e, t, follow=False).run()
+        again = Reading(e, t, (r.at[0], 0))
+        again.run()
+        equal(again.first[0], r.at[0])
+        assert r.data[0] + again.data[0] == WANTED
+    with Box('-g', '0') as e:
+        t, _ = task(e, 'sleep 0.2; seq 1 1000000')
+        Reading(e, t, window=1000).run(until=500).cancel()
+        task_over(e, t, 3)
+
+
+@test
+def several_readers_at_once():
+    with Box() as e:
+        t, _ = task(e, 'sleep 0.3; ' + LINES)
+        readers = [Reading(e, t, window=w) for w in (5000, 70000, 262144, 1 << 20)]
+        by_job = {r.job: r for r in readers}
+        while any(r.end is None for r in readers):
+            m = e.recv()
+            by_job[m.job].take(m)
+        for r in readers:
+            equal((r.end.kind_, r.first[0]), ('job_exit', 0))
+            assert r.data[0] == WANTED
+
+
+@test
+def a_window_larger_than_the_ring():
+    with Box() as e:
+        t, _ = task(e, 'sleep 0.2; yes | head -c 20000000')
+        r = Reading(e, t, window=8 << 20).run()
+        assert r.data[0] == b'y\n' * 10000000
+
+
+@test
+def the_rest_of_a_task_that_has_ended():
+    # The leader ends while a follower is behind and somebody holds the pipe.
+    with Box() as e:
+        t, _ = task(e, 'sleep 30 & sleep 0.2; head -c 1100000 /dev/zero; exit 4')
+        r = Reading(e, t, window=0)
+        while tasks_info(e, r, t).running:
+            time.sleep(0.05)
+        r.window = 262144
+        r.credit(0)
+        r.run()
+        equal((len(r.data[0]), r.end.how, r.end.code), (1100000, EXITED, 4))
+
+
+@test
+def tasks_are_killed_with_their_trees():
+    with Box() as e:
+        t, _ = task(e, 'sleep 1000 & echo $!; setsid sleep 1000 & echo $!; trap "" TERM; sleep 1000')
+        r = Reading(e, t)
+        while bytes(r.data[0]).count(b'\n') < 2:
+            r.run(until=r.at[0] + 1)
+        m = None
+        job = os.urandom(16)
+        e.send('task_kill', job=job, task=t)
+        e.send('task_kill', job=bytes(16), task=t)
+        done = 0
+        while done < 2 or r.end is None:
+            m = e.recv()
+            if m.job == r.job:
+                r.take(m)
+            else:
+                equal(m.kind_, 'job_done')
+                done += 1
+        equal((r.end.how, r.end.code), (KILLED, 9))
+        assert not [p for p in r.data[0].split() if exists(int(p))]
+        info = tasks(e)[t]
+        equal((info.running, info.how, info.code), (False, KILLED, 9))
+        # in one batch with its start, and while a follower blocks it
+        t = os.urandom(16)
+        e.send_raw(encode('job_start', job=t, kind=1, command='sleep 100') +
+                   encode('task_kill', job=job, task=t))
+        e.expect('job_started')
+        equal(e.expect('job_credit').job, t)
+        equal(e.expect('job_done', 10).job, job)
+        t, _ = task(e, 'sleep 0.1; yes')
+        r = Reading(e, t, window=0)
+        assert wait_for(lambda: tasks_end(e, r, t) >= 1 << 20)
+        e.send('task_kill', job=job, task=t)
+        equal(e.expect('job_done').job, job)
+        r.window = 262144
+        r.credit(0)
+        r.credit(1)
+        r.run()
+        equal((r.end.how, len(r.data[0]) >= 1 << 20), (KILLED, True))
+
+
+@test
+def tasks_have_limits():
+    with Box() as e:
+        gone = [task(e, 'true')[0] for _ in range(3)]
+        for t in gone:
+            task_over(e, t)
+        late = []
+        for _ in range(64):
+            late.append(task(e, 'true')[0])
+            task_over(e, late[-1])
+        assert wait_for(lambda: set(tasks(e)) == set(late)), len(tasks(e))
+        r = Reading(e, gone[0]).run()
+        equal((r.end.kind_, r.end.code), ('job_refused', ENOENT))
+        run = [task(e, argv=['sleep', '100'])[0] for _ in range(256)]
+        e.send('job_start', job=os.urandom(16), kind=1, argv=['true'])
+        equal(e.expect('job_refused').code, EBUSY)
+        equal(len(tasks(e)), 64 + 256)
+        equal(kill_task(e, run[0]).kind_, 'job_done')
+        task(e, argv=['sleep', '100'])
+        ended(e.run('true'))
+
+
+@test
+def a_forgotten_task_and_its_reader():
+    with Box() as e:
+        t, _ = task(e, 'echo x')
+        task_over(e, t)
+        r = Reading(e, t, window=0)
+        others = [task_quiet(e, r) for _ in range(64)]
+        assert wait_for(lambda: tasks_info(e, r, t) is None)
+        equal((r.end.kind_, r.end.code, len(others)), ('job_refused', ENOENT, 64))
+
+
+def task_quiet(e, r):
+    job = e.start('true', credit=0, kind=1)
+    while True:
+        m = e.recv()
+        if m.job == r.job:
+            r.take(m)
+        elif m.kind_ == 'job_started':
+            break
+    while tasks_info(e, r, job).running:
+        time.sleep(0.002)
+    return job
+
+
+@test
+def memory_of_many_tasks_is_bounded():
+    with Box() as e:
+        ids = [task(e, 'seq 1 400000; seq 1 400000 >&2')[0] for _ in range(100)]
+        assert wait_for(lambda: not any(t.running for t in tasks(e).values()), 60)
+        small(e.pid, 150 * 1024)
+        known = tasks(e)
+        assert len(known) == 64 and set(known) < set(ids)
+        for t in known.values():
+            equal(t.stdout_end, 2688895)
+        ended(e.run('head -c 3000000 /dev/zero'))
+
+
+@test
+def tasks_keep_the_executor():
+    with Box('-i', '1') as e:
+        t, _ = task(e, 'sleep 2; echo x')
+        time.sleep(3.5)
+        equal((tasks(e)[t].running, tasks(e)[t].stdout_end), (False, 2))
+
+
+# ---------------------------------------------------------------- pipes that stay
+
+@test
+def stdio_both_ways():
+    with Box() as e:
+        data = os.urandom(1 << 20) * 50
+        r = e.collect(e.start(argv=['cat'], kind=2, stdin=data), 60, data)
+        ended(r)
+        equal(hashlib.sha256(r.stdout).digest(), hashlib.sha256(data).digest())
+        small(e.pid, 8000)
+        r = e.run('echo out; echo err >&2; exit 3', kind=2)
+        ended(r, EXITED, 3)
+        equal((r.stdout, r.stderr), (b'out\n', b'err\n'))
+        # nothing is dropped, however slow the other side is
+        job = e.start('seq 1 500000', kind=2, credit=0)
+        e.expect('job_started')
+        time.sleep(0.5)
+        e.send('job_credit', job=job, stream=1, upto=1 << 20)
+        assert e.collect(job).stdout == b''.join(b'%d\n' % i for i in range(1, 500001))
+
+
+@test
+def stdio_is_closed_politely():
+    with Box() as e:
+        def close(command):
+            job = e.start(command, kind=2, stdin=None)
+            e.expect('job_started')
+            e.expect('job_credit')
+            e.expect('job_data')
+            start = time.monotonic()
+            e.send('job_cancel', job=job)
+            e.send('job_cancel', job=job)
+            while True:
+                m = e.recv(20)
+                if m.kind_ == 'job_exit':
+                    return m.how, m.code, time.monotonic() - start
+        how, code, took = close('echo .; cat; exit 5')
+        equal((how, code), (EXITED, 5))
+        assert took < 1, took
+        how, code, took = close('trap "exit 6" TERM; echo .; while :; do sleep 0.1; done')
+        equal((how, code), (EXITED, 6))
+        assert 4.9 < took < 6, took
+        how, code, took = close('trap "" TERM; echo .; sleep 1000 & while :; do sleep 0.1; done')
+        equal((how, code), (SIGNALLED, 9))
+        assert 7.9 < took < 9.5, took
+
+
+# ---------------------------------------------------------------- terminals
+
+class Terminal:
+    def __init__(self, e, command=None, argv=(), **fields):
+        self.e, self.sent, self.got, self.end, self.seen = e, 0, bytearray(), None, 0
+        self.job = e.start(command, argv, stdin=None, kind=3, **fields)
+        self.pid = e.expect('job_started').pid
+        self.upto = 1 << 20
+
+    def type(self, text):
+        self.e.send('job_data', job=self.job, stream=0, offset=self.sent, bytes=text)
+        self.sent += len(text)
+
+    def wait(self, text=None, timeout=10):
+        """Until this was seen (behind what was seen before), or the end."""
+        until = time.monotonic() + timeout
+        while self.end is None and (text is None or text not in self.got[self.seen:]):
+            m = self.e.recv(max(0.01, until - time.monotonic()))
+            if m.kind_ == 'job_data':
+                equal((m.stream, m.offset), (1, len(self.got)))
+                self.got += m.bytes
+                if self.upto - len(self.got) < 1 << 19:
+                    self.upto = len(self.got) + (1 << 20)
+                    self.e.send('job_credit', job=self.job, stream=1, upto=self.upto)
+            elif m.kind_ != 'job_credit':
+                self.end = m
+        if text is not None:
+            assert text in self.got[self.seen:], bytes(self.got[self.seen:])
+            self.seen += self.got[self.seen:].index(text) + len(text)
+        return self
+
+
+@test
+def a_terminal_is_one():
+    with Box() as e:
+        t = Terminal(e, 'tty; stty size; echo $TERM; ps -o sid=,pgid=,tpgid= -p $$; echo $$; exit 7').wait()
+        lines = t.got.decode().split()
+        assert lines[0].startswith('/dev/pts/'), lines
+        equal(lines[1:4], ['24', '80', 'xterm-256color'])
+        equal(set(lines[4:]), {str(t.pid)})
+        equal((t.end.kind_, t.end.how, t.end.code), ('job_exit', EXITED, 7))
+        t = Terminal(e, 'stty size; echo $TERM; pwd', env=['TERM=dumb'], cols=100, rows=30, dir='nothing').wait()
+        equal(t.got.decode().split(), ['30', '100', 'dumb', os.path.realpath(e.box.ws)])
+        refused(e.run(argv=['nosuchprog'], kind=3), ENOENT)
+        open_fds = fds(e.pid)
+        t = Terminal(e, argv=['cat'])
+        t.type(b'hello\n')
+        t.wait(b'hello\r\nhello\r\n')
+        e.send('job_eof', job=t.job, stream=0, offset=t.sent)
+        t.wait()
+        equal((t.end.how, t.end.code), (EXITED, 0))
+        equal(fds(e.pid), open_fds)
+
+
+@test
+def a_shell_in_a_terminal():
+    with Box() as e:
+        t = Terminal(e, env=['HISTFILE='], cols=90, rows=25)
+        t.type(b"PS1='<''> '\n")
+        t.wait(b'<> ')
+        t.type(b'stty size\n')
+        t.wait(b'25 90\r\n')
+        e.send('job_resize', job=t.job, cols=120, rows=40)
+        t.type(b'stty size\n')
+        t.wait(b'40 120\r\n')
+        for stop in (lambda: t.type(b'\x03'), lambda: e.send('job_signal', job=t.job, signal=signal.SIGINT)):
+            t.type(b'sleep 1000\n')
+            t.wait(b'sleep 1000\r\n')
+            time.sleep(0.3)
+            stop()
+            t.wait(b'<> ')
+            t.type(b'echo "rc="$?\n')
+            t.wait(b'rc=130\r\n')
+        t.type(b'trap "echo winch" WINCH; sh -c "trap \'echo inner; exit\' WINCH; echo in\'\'side; while :; do sleep 0.1; done"\n')
+        t.wait(b'inside\r\n')
+        e.send('job_resize', job=t.job, cols=80, rows=24)
+        t.wait(b'inner\r\n')
+        t.wait(b'<> ')
+        t.type(b'\x04')
+        t.wait()
+        equal(t.end.how, EXITED)
+
+
+@test
+def ten_megabytes_through_a_terminal():
+    with Box() as e:
+        with open(e.box.ws + '/big', 'wb') as f:
+            for i in range(1000000):
+                f.write(b'%09d\n' % i)
+        with open(e.box.ws + '/big', 'rb') as f:
+            wanted = f.read().replace(b'\n', b'\r\n')
+        t = Terminal(e, argv=['cat', 'big']).wait(timeout=30)
+        equal((t.end.how, t.end.code), (EXITED, 0))
+        assert t.got == wanted
+        # slowly: the program waits, and so do we, without work
+        job = e.start(argv=['cat', 'big'], kind=3, stdin=None, credit=0)
+        e.expect('job_started')
+        e.expect('job_credit')
+        time.sleep(0.5)
+        ticks = cpu_ticks(e.pid)
+        got = bytearray()
+        upto = 0
+        while True:
+            if len(got) == upto:
+                if upto < 8 * 65536:
+                    time.sleep(0.1)
+                upto += 65536
+                e.send('job_credit', job=job, stream=1, upto=upto)
+            m = e.recv()
+            if m.kind_ == 'job_exit':
+                break
+            got += m.bytes
+        assert got == wanted
+        assert cpu_ticks(e.pid) - ticks < 100 or SANITIZED, cpu_ticks(e.pid) - ticks
+
+
+@test
+def the_end_of_a_terminal():
+    with Box() as e:
+        # hung up: the shell and what it runs in front get SIGHUP
+        t = Terminal(e, 'echo $$; sleep 1000')
+        t.wait(b'\r\n')
+        start = time.monotonic()
+        e.send('job_cancel', job=t.job)
+        t.wait()
+        equal((t.end.kind_, t.end.how, t.end.code), ('job_exit', SIGNALLED, 1))
+        assert time.monotonic() - start < 1
+        t = Terminal(e, 'trap "" HUP; sleep 1000 & echo $!; while :; do sleep 0.1; done')
+        t.wait(b'\r\n')
+        start = time.monotonic()
+        e.send('job_cancel', job=t.job)
+        t.wait()
+        equal((t.end.how, t.end.code), (SIGNALLED, 9))
+        assert 4.9 < time.monotonic() - start < 6.5
+        assert not exists(int(t.got.split()[0]))
+        # not at its end while nobody has it open
+        t = Terminal(e, 'exec </dev/null >/dev/null 2>&1; sleep 0.3; echo again >/dev/tty; sleep 0.1; exit 9').wait()
+        equal((t.end.how, t.end.code, bytes(t.got)), (EXITED, 9, b'again\r\n'))
+        # a child that keeps it does not keep the job
+        start = time.monotonic()
+        t = Terminal(e, 'trap "" HUP; sleep 5 & echo x').wait()
+        equal((t.end.how, bytes(t.got)), (EXITED, b'x\r\n'))
+        assert time.monotonic() - start < 2
+        t = Terminal(e, 'sleep 1000', timeout_ms=200).wait()
+        equal(t.end.how, TIMED_OUT)
+
+
+@test
+def typing_has_a_window():
+    with Box() as e:
+        t = Terminal(e, 'stty raw -echo; echo go; sleep 0.5; head -c 500000 | sha256sum', credit=1 << 20)
+        t.wait(b'go')
+        data = bytes(range(256)) * 2000
+        sent, upto = 0, 262144
+        out = bytearray()
+        while True:
+            while sent < 500000 and sent < upto:
+                n = min(upto - sent, 65536, 500000 - sent)
+                e.send('job_data', job=t.job, stream=0, offset=sent, bytes=data[sent:sent + n])
+                sent += n
+            m = e.recv()
+            if m.kind_ == 'job_credit':
+                upto = m.upto
+            elif m.kind_ == 'job_data':
+                out += m.bytes
+            else:
+                break
+        assert hashlib.sha256(data[:500000]).hexdigest().encode() in out, out
 
 
 # ---------------------------------------------------------------- rubbish
