@@ -613,20 +613,20 @@ reader_send(struct reader *r, int i)
 	return true;
 }
 
-/* The stream has ended and all of it is sent. */
+/* All that this reader gets of a stream is sent. */
 static bool
 reader_at_end(struct reader *r, int i)
 {
 	struct exec_job_eof	 m = { .job = r->op.id };
 	struct task		*t = r->task;
+	uint64_t		 end;
 
-	if (!r->follow)
-		return r->s[i].pos >= r->s[i].until;
-	if (t->running || r->s[i].pos < t->keep[i].end)
+	end = r->follow ? t->keep[i].end : r->s[i].until;
+	if ((r->follow && t->running) || r->s[i].pos < end)
 		return false;
 	if (!r->s[i].eof) {
 		m.stream = (uint8_t)(STREAM_STDOUT + i);
-		m.offset = t->keep[i].end;
+		m.offset = r->s[i].pos;
 		link_send_last(&r->op, EXEC_JOB_EOF, &m);
 		r->s[i].eof = true;
 	}

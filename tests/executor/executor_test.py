@@ -1393,7 +1393,7 @@ def a_task_is_known_after_its_end():
         assert before - 1 <= info.started_ms <= info.ended_ms <= time.time() * 1000 + 1
         equal((info.stdout_begin, info.stdout_end, info.stderr_begin, info.stderr_end), (0, 4, 0, 4))
         r = Reading(e, t, follow=False).run()
-        equal((r.end.kind_, r.data, r.eof), ('job_done', [b'out\n', b'err\n'], [None, None]))
+        equal((r.end.kind_, r.data, r.eof), ('job_done', [b'out\n', b'err\n'], [4, 4]))
         r = Reading(e, t, (2, 4)).run()
         equal((r.end.kind_, r.data, r.eof, r.first), ('job_exit', [b't\n', b''], [4, 4], [2, None]))
         equal((r.end.how, r.end.code), (EXITED, 7))
