@@ -34,6 +34,14 @@
 #include "supervisor/front/session.h"
 #include "supervisor/front/tls.h"
 
+/*
+ * Idle runners are most of them, at about 2 KiB each; a head that is being read
+ * costs header_max, so the worst is a quarter of the row's memory.  One address
+ * may be a proxy in front of everybody: half of all.
+ */
+#define CONNS_MAX	32768
+#define CONNS_OF_PEER	16384
+
 #define LISTENERS_MAX	16
 #define TRIM_S		60	/* memory goes back to the system */
 #define STOP_MS		3000	/* for requests that still run */
@@ -222,6 +230,10 @@ entered(void)
 	/* Administrators come through one unix socket: no limit a peer. */
 	if (front.control)
 		conf.max_conns = conf.max_per_peer = 512;
+	else {
+		conf.max_conns = CONNS_MAX;
+		conf.max_per_peer = CONNS_OF_PEER;
+	}
 	front.http = http_server_new(front.base, &api_ops, NULL, &conf);
 	if (front.http == NULL) {
 		log_error("http");
