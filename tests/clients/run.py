@@ -11,6 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lib"))
 
 import existing
+import links
 import manage
 import sockets
 from xbot import Supervisor, Tap, tests_of, verdict
@@ -21,7 +22,7 @@ def main():
     t = Tap()
     with Supervisor(build) as sup:
         for test in tests_of(manage) + tests_of(sockets) + \
-                tests_of(existing):
+                tests_of(existing) + tests_of(links):
             if not wanted or any(w in test.__name__ for w in wanted):
                 t.run(test, sup)
         verdict(t, sup)
