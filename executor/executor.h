@@ -178,6 +178,7 @@ struct in_stream {
 	bool		 eof;		/* close when buf is empty */
 	bool		 used;		/* there is, or was, a pipe */
 	bool		 tty;
+	bool		 last;		/* the same, and nothing more counts */
 };
 
 void	 out_open(struct out_stream *, struct op *, uint8_t num, int fd);
@@ -195,6 +196,8 @@ void	 in_open(struct in_stream *, struct op *, int fd);
 void	 in_clear(struct in_stream *);
 void	 in_data(struct in_stream *, uint64_t offset, struct slice);
 void	 in_eof(struct in_stream *, uint64_t offset);
+/* Close it behind what it was given; what still comes is too late. */
+void	 in_finish(struct in_stream *);
 /* Called by a stream when its pipe ended. */
 void	 job_advance(struct op *);
 

@@ -166,12 +166,16 @@ job_link(struct job *j)
 }
 
 static const char *
-job_refusal(const struct exec_job_start *m)
+job_refusal(const struct exec_job_start *m, enum xerr *code)
 {
 	if (m->kind > JOB_PTY)
 		return "no such kind of job";
 	if (m->run_as_user.len > 0 && !opt.inherit)
 		return "run_as_user is for runners only";
+	if (m->run_as_user.len > 0 && opt.channel != NULL) {
+		*code = XERR_EINVAL;
+		return "run_as_user: a container's image says who runs";
+	}
 	return NULL;
 }
 
@@ -179,14 +183,15 @@ void
 on_job_start(const struct exec_job_start *m, uint64_t print)
 {
 	char		 pwd[2 * PATH_MAX], what[256];
+	enum xerr	 code = XERR_ENOTSUP;
 	const char	*why;
 	struct job	*j;
 	int		 error;
 
 	if (job_repeated(&m->job, print))
 		return;
-	if ((why = job_refusal(m)) != NULL) {
-		refuse(&m->job, XERR_ENOTSUP, why);
+	if ((why = job_refusal(m, &code)) != NULL) {
+		refuse(&m->job, code, why);
 		return;
 	}
 	if ((j = calloc(1, sizeof(*j))) == NULL)
@@ -395,9 +400,11 @@ job_resize(struct op *op, uint16_t cols, uint16_t rows)
 static void
 job_close(struct job *j)
 {
-	in_clear(&j->in);
-	if (j->kind == JOB_PTY)
+	if (j->kind == JOB_PTY) {
+		in_clear(&j->in);
 		loop_close(&j->out[0].w);
+	} else
+		in_finish(&j->in);
 	j->closing = true;
 	j->phase = CLOSING;
 	j->timer = now_us() + CLOSE_US;

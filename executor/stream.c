@@ -251,11 +251,12 @@ in_write(struct in_stream *s)
 		buf_drain(&s->buf, s->buf.len);
 	else if (s->buf.len > 0)
 		loop_want(&s->w, EPOLLOUT);
-	else if (s->eof)
+	else if (s->eof || s->last)
 		loop_close(&s->w);
 	else
 		loop_want(&s->w, 0);
-	in_grant(s);
+	if (!s->last)
+		in_grant(s);
 }
 
 static void
@@ -267,6 +268,8 @@ on_writable(struct watch *w, uint32_t events)
 void
 in_data(struct in_stream *s, uint64_t offset, struct slice bytes)
 {
+	if (s->last)
+		return;
 	if (offset != s->got || s->eof || bytes.len > s->granted - s->got)
 		link_breach("stdin beyond its credit or out of order");
 	s->got += bytes.len;
@@ -278,6 +281,8 @@ in_data(struct in_stream *s, uint64_t offset, struct slice bytes)
 void
 in_eof(struct in_stream *s, uint64_t offset)
 {
+	if (s->last)
+		return;
 	if (offset != s->got || s->eof)
 		link_breach("end of stdin out of order");
 	/* A terminal has no end: it is typed. */
@@ -285,5 +290,12 @@ in_eof(struct in_stream *s, uint64_t offset)
 	    buf_add(&s->buf, &(char){ pty_eof(s->w.fd) }, 1) == -1)
 		die("out of memory");
 	s->eof = true;
+	in_write(s);
+}
+
+void
+in_finish(struct in_stream *s)
+{
+	s->last = true;
 	in_write(s);
 }
