@@ -71,6 +71,7 @@ static struct op	*task_op(struct slice, enum v1_type, struct task *,
 			    void (*)(struct op *, struct chan *,
 			    const struct msg *), uint16_t);
 static void		 reply_status(struct task *, struct op *);
+static void		 reply_failed(const struct task *, struct slice);
 static void		 kill_begin(struct op *);
 static void		 status_data(struct op *, struct chan *,
 			    const struct exec_job_data *);
@@ -325,7 +326,6 @@ void
 start_bg_status(struct request *r)
 {
 	struct task	*t;
-	struct reply	*reply;
 
 	if ((t = task_of(r)) == NULL)
 		return;
@@ -336,14 +336,22 @@ start_bg_status(struct request *r)
 			    "progress");
 		return;
 	}
-	reply = reply_new(r->msg.id, V1_BG_OUTPUT);
-	reply_json(reply, ",\"body\":{\"task_id\":\"");
-	reply_bytes(reply, slice_str(t->id));
-	reply_json(reply, "\",\"status\":\"%s\",\"exit_code\":-1,"
+	reply_failed(t, r->msg.id);
+}
+
+static void
+reply_failed(const struct task *t, struct slice id)
+{
+	struct reply	*r;
+
+	r = reply_new(id, V1_BG_OUTPUT);
+	reply_json(r, ",\"body\":{\"task_id\":\"");
+	reply_bytes(r, slice_str(t->id));
+	reply_json(r, "\",\"status\":\"%s\",\"exit_code\":-1,"
 	    "\"stdout\":\"\",\"stderr\":\"", t->killed ? "killed" : "failed");
-	reply_bytes(reply, slice_str(t->why));
-	reply_json(reply, "\"}}");
-	reply_queue(reply);
+	reply_bytes(r, slice_str(t->why));
+	reply_json(r, "\"}}");
+	reply_queue(r);
 }
 
 static void
@@ -410,7 +418,9 @@ on_status(struct op *op, struct chan *c, const struct msg *m)
 		op_free(op);
 		return;
 	case EXEC_JOB_REFUSED:
-		if (b->job_refused.code == XERR_ENOENT)
+		if (t != NULL && t->why != NULL)
+			reply_failed(t, op_id(op));
+		else if (b->job_refused.code == XERR_ENOENT)
 			unknown(op);
 		else
 			reply_error(op_id(op), slice_str("bg_status"),
@@ -500,10 +510,12 @@ kill_begin(struct op *op)
 	struct task	*t = task_by_job(&op->target);
 	char		 text[80];
 
-	if (!op->informed || t == NULL) {
+	if (t == NULL || (!op->informed && t->why == NULL)) {
 		unknown(op);
 		return;
 	}
+	if (t->why != NULL)
+		op->how = JOB_LOST;
 	if (op->running && !t->killed) {
 		/* From now on, also when it exits by itself meanwhile. */
 		t->killed = true;
