@@ -63,12 +63,12 @@ static void	close_notify(struct bufferevent *);
 
 /* What stands in a stranger's certificate, for a line of the log. */
 static void
-name_text(const X509_NAME *name, char *dst, size_t size)
+name_text(X509_NAME *name, char *dst, size_t size)
 {
 	char	 raw[256] = "";
 
-	if (X509_NAME_get_text_by_NID((X509_NAME *)(uintptr_t)name,
-	    NID_commonName, raw, sizeof(raw)) <= 0)
+	if (X509_NAME_get_text_by_NID(name, NID_commonName, raw,
+	    sizeof(raw)) <= 0)
 		X509_NAME_oneline(name, raw, sizeof(raw));
 	log_vis(dst, size, raw, strlen(raw));
 }
@@ -252,7 +252,7 @@ tls_client_new(const char *ca_file, char *why, size_t size)
 		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
 	X509_VERIFY_PARAM_set_hostflags(param,
 	    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	if (t->own_ca && access(ca_file, R_OK) == -1) {
+	if (ca_file != NULL && t->own_ca && access(ca_file, R_OK) == -1) {
 		snprintf(why, size, "%s", strerror(errno));
 		tls_client_free(t);
 		return NULL;

@@ -72,15 +72,16 @@ ticket_turn(void)
 }
 
 static bool
-ticket_use(const struct ticket_key *k, const unsigned char *iv,
+ticket_use(struct ticket_key *k, const unsigned char *iv,
     EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
 {
-	OSSL_PARAM params[3];
+	char		digest[] = "SHA256";
+	OSSL_PARAM	params[3];
 
 	params[0] = OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY,
-	    (void *)(uintptr_t)k->mac, sizeof(k->mac));
+	    k->mac, sizeof(k->mac));
 	params[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
-	    (char *)(uintptr_t)"SHA256", 0);
+	    digest, 0);
 	params[2] = OSSL_PARAM_construct_end();
 	return EVP_MAC_CTX_set_params(mac, params) == 1 &&
 	    EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, k->aes, iv,
