@@ -149,14 +149,14 @@ executor_put(void)
 	    O_NOFOLLOW | O_CLOEXEC, 0700);
 	if (fd == -1)
 		return false;
-	while (at < executor_image_len) {
-		n = write(fd, executor_image + at, executor_image_len - at);
+	while (at < executor_static_len) {
+		n = write(fd, executor_static + at, executor_static_len - at);
 		if (n == -1 && errno != EINTR)
 			break;
 		at += n > 0 ? (size_t)n : 0;
 	}
 	/* The container's root may be another uid of ours. */
-	if (at < executor_image_len || fchmod(fd, 0555) == -1) {
+	if (at < executor_static_len || fchmod(fd, 0555) == -1) {
 		close(fd);
 		return false;
 	}

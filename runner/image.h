@@ -25,5 +25,8 @@
 
 extern const unsigned char	executor_image[];
 extern const size_t		executor_image_len;
+/* The one that needs no library, for containers; mostly the same. */
+extern const unsigned char	executor_static[];
+extern const size_t		executor_static_len;
 
 #endif

@@ -38,6 +38,7 @@
 
 static void	on_hello(struct chan *, const struct msg *);
 static void	on_nothing(struct chan *, const struct msg *);
+static void	on_bye(struct chan *, const struct msg *);
 static void	on_unsupported(struct chan *, const struct msg *);
 static void	on_ping(struct chan *, const struct msg *);
 static void	on_closed(struct chan *, const char *, bool);
@@ -49,7 +50,7 @@ static bool	shell_ok(struct slice);
 static const struct rule	rules_v[] = {
 	{ EXEC_HELLO,		NEW,		on_hello },
 	{ EXEC_UNSUPPORTED,	READY,		on_unsupported },
-	{ EXEC_BYE,		STATES_ALL,	on_nothing },
+	{ EXEC_BYE,		STATES_ALL,	on_bye },
 	{ EXEC_PING,		READY,		on_ping },
 	{ EXEC_PONG,		READY,		on_nothing },
 	{ EXEC_JOB_STARTED,	READY,		answer_take },
@@ -117,6 +118,17 @@ on_hello(struct chan *c, const struct msg *m)
 static void
 on_nothing(struct chan *c, const struct msg *m)
 {
+}
+
+/* Its last words; on_closed follows. */
+static void
+on_bye(struct chan *c, const struct msg *m)
+{
+	const struct exec_bye	*b = m->body;
+	char			 vis[256];
+
+	log_info("executor: bye: %s", log_vis(vis, sizeof(vis), b->reason.p,
+	    b->reason.len));
 }
 
 /* It is of our own build, so this cannot be; a request would wait for ever. */

@@ -21,7 +21,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -39,19 +38,6 @@ static const struct advice {
 };
 
 static void	advise(const char *, struct slice);
-
-const char *
-register_shell(void)
-{
-	static const char *const	 shells[] = { "/bin/bash",
-					    "/usr/bin/bash", "/bin/sh" };
-	size_t				 i;
-
-	for (i = 0; i < sizeof(shells) / sizeof(shells[0]); i++)
-		if (access(shells[i], F_OK) == 0)
-			return shells[i];
-	return "/bin/sh";
-}
 
 void
 register_send(struct ws *ws, const struct registration *reg, bool v2)

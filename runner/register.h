@@ -36,8 +36,6 @@ struct registration {
 	const char	*name;		/* protocol 2 only; "": none */
 };
 
-/* The shell that the server may name in its commands. */
-const char	*register_shell(void);
 /* Sends the register message. */
 void		 register_send(struct ws *, const struct registration *,
 		    bool v2);

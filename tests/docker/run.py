@@ -99,6 +99,8 @@ def test_exec(t, r):
          "standard input")
     a = c.exec("alice", "pwd; echo $K", dir="/tmp", env=["K=v"])
     t.eq(out(a), "/tmp\nv\n", "dir and env are honoured")
+    a = c.exec("alice", "true", run_as_user="joe")
+    t.eq(a.code, "EINVAL", "the image says who runs, not the request")
     a = c.exec("alice", "head -c 3000000 /dev/zero | tr '\\0' x")
     t.eq(len(out(a)), 3000000, "much output")
 
