@@ -204,7 +204,7 @@ void	 job_advance(struct op *);
 /* ---- task.c: jobs whose output is kept, and their readers */
 struct task;
 
-/* NULL: refused and answered. */
+/* NULL: too many. */
 struct task	*task_new(struct op *, const struct exec_job_start *);
 void		 task_started(struct task *, struct out_stream [2]);
 void		 task_ended(struct task *, const struct exec_job_exit *);
@@ -309,5 +309,10 @@ void	 on_file_put(const struct exec_file_put *);
 void	 on_file_list(const struct exec_file_list *);
 void	 on_file_mkdir(const struct exec_file_mkdir *);
 void	 on_file_remove(const struct exec_file_remove *);
+
+/* ---- hash.c */
+#define FNV1A_START	UINT64_C(0xcbf29ce484222325)
+uint64_t fnv1a(uint64_t, const void *, size_t);
+void	 on_file_hash(const struct exec_file_hash *);
 
 #endif

@@ -211,8 +211,10 @@ on_job_start(const struct exec_job_start *m, uint64_t print)
 	pending++;
 	if (m->kind != JOB_TASK)
 		j->timeout_ms = m->timeout_ms;
-	else if ((j->task = task_new(&j->op, m)) == NULL)
+	else if ((j->task = task_new(&j->op, m)) == NULL) {
+		op_refuse(&j->op, XERR_EBUSY, "too many tasks run");
 		return;
+	}
 	error = spawn_dir(&j->spawn, m->dir, pwd, sizeof(pwd));
 	/* Somebody who opens a terminal wants to see one. */
 	if (error != 0 && j->kind == JOB_PTY)

@@ -320,10 +320,8 @@ task_new(struct op *op, const struct exec_job_start *m)
 {
 	struct task *t;
 
-	if (running >= RUNNING_MAX) {
-		op_refuse(op, XERR_EBUSY, "too many tasks run");
+	if (running >= RUNNING_MAX)
 		return NULL;
-	}
 	if ((t = calloc(1, sizeof(*t))) == NULL)
 		die("out of memory");
 	t->op = op;
