@@ -311,8 +311,6 @@ void	 on_file_mkdir(const struct exec_file_mkdir *);
 void	 on_file_remove(const struct exec_file_remove *);
 
 /* ---- hash.c */
-#define FNV1A_START	UINT64_C(0xcbf29ce484222325)
-uint64_t fnv1a(uint64_t, const void *, size_t);
 void	 on_file_hash(const struct exec_file_hash *);
 
 #endif

@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #include "executor/executor.h"
+#include "proto/fnv.h"
 #include "proto/frame.h"
 
 /* Data queued at most: what a kill's answer may wait behind. */
@@ -355,6 +356,7 @@ HANDLER(file_mkdir)
 HANDLER(file_remove)
 HANDLER(file_get)
 HANDLER(file_put)
+HANDLER(file_hash)
 HANDLER(task_list)
 HANDLER(task_read)
 HANDLER(task_kill)
@@ -381,21 +383,11 @@ static const struct {
 	{ EXEC_FILE_REMOVE,	on_file_remove_body },
 	{ EXEC_FILE_GET,	on_file_get_body },
 	{ EXEC_FILE_PUT,	on_file_put_body },
+	{ EXEC_FILE_HASH,	on_file_hash_body },
 	{ EXEC_TASK_LIST,	on_task_list_body },
 	{ EXEC_TASK_READ,	on_task_read_body },
 	{ EXEC_TASK_KILL,	on_task_kill_body },
 };
-
-/* FNV-1a: tells a repeated job_start from another one with its id. */
-static uint64_t
-fingerprint(const uint8_t *p, size_t n)
-{
-	uint64_t h = 0xcbf29ce484222325u;
-
-	while (n-- > 0)
-		h = (h ^ *p++) * 0x100000001b3u;
-	return h;
-}
 
 static void
 link_dispatch(const uint8_t *frame, size_t len)
@@ -414,7 +406,7 @@ link_dispatch(const uint8_t *frame, size_t len)
 			if (handlers[i].type == m.type) {
 				handlers[i].on(m.body, m.type ==
 				    EXEC_JOB_START ?
-				    fingerprint(frame, len) : 0);
+				    fnv1a(FNV1A_START, frame, len) : 0);
 				return;
 			}
 	sorry.type = m.type;

@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "proto/ctl_msg.h"
 #include "proto/exec_msg.h"
+#include "proto/fnv.h"
 #include "workers/session/session.h"
 
 #define EXECUTORS_MAX	16384
@@ -81,15 +82,11 @@ static const struct rules executor_rules = {
 	rules_v, sizeof(rules_v) / sizeof(rules_v[0]), FROM_E, executor_closed
 };
 
-/* FNV-1a: user ids are not secret, and a user has one executor at most. */
+/* User ids are not secret, and a user has one executor at most. */
 static uint64_t
 user_key(const char *user)
 {
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-	for (; *user != '\0'; user++)
-		h = (h ^ (uint8_t)*user) * UINT64_C(0x100000001b3);
-	return h;
+	return fnv1a(FNV1A_START, user, strlen(user));
 }
 
 static struct executor *
