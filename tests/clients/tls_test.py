@@ -793,7 +793,7 @@ def test_gigabyte(t, p):
 def test_slow_reader(t, p):
     """Who does not read over TLS holds up nobody, and no memory of ours."""
     size = 32 << 20
-    p.sup.client.file("PUT", "dora", "f", bytes(size))
+    p.sup.connect().file("PUT", "dora", "f", bytes(size))
     front = p.sup.roles()["front"]
     before = anonymous(front)
     path = f"/v1/users/{quote('dora')}/files?path=f"
