@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <curl/curl.h>
 #include <event2/event.h>
@@ -138,12 +139,17 @@ fetch_start(struct slice url, struct slice path, uint64_t limit,
 static bool
 easy_start(struct fetch *f, struct slice url)
 {
-	char	*text;
+	const char	*proxy = getenv("HTTP_PROXY");
+	char		*text;
 
 	if ((f->easy = curl_easy_init()) == NULL ||
 	    (text = strndup(url.p, url.len)) == NULL)
 		fatalx("out of memory");
 	curl_easy_setopt(f->easy, CURLOPT_URL, text);
+	/* curl knows but the small letters, because of CGI. */
+	if (proxy != NULL && getenv("http_proxy") == NULL &&
+	    strncasecmp(text, "http://", 7) == 0)
+		curl_easy_setopt(f->easy, CURLOPT_PROXY, proxy);
 	free(text);
 	curl_easy_setopt(f->easy, CURLOPT_PRIVATE, f);
 	curl_easy_setopt(f->easy, CURLOPT_NOSIGNAL, 1L);

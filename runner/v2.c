@@ -708,9 +708,11 @@ on_fetch(const struct msg *m)
 		refuse(&b->job, why.code, why.why);
 		return;
 	}
-	cut = b->path.len > 0 ? memrchr(path, '/', b->path.len) : NULL;
-	cut = cut != NULL ? cut + 1 : path;
-	j->name = strndup(cut, b->path.len - (size_t)(cut - path));
+	if (b->path.len > 0 && path != NULL) {
+		cut = memrchr(path, '/', b->path.len);
+		cut = cut != NULL ? cut + 1 : path;
+		j->name = strndup(cut, b->path.len - (size_t)(cut - path));
+	}
 }
 
 static void

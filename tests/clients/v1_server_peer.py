@@ -903,20 +903,6 @@ async def unknown_type(p):
 
 
 @test
-async def later_types(p):
-    conn = await p.started()
-    for kind in ('bg_exec', 'bg_kill', 'bg_status', 'stdio_start', 'stdio_close', 'pty_create',
-                 'pty_close', 'download_file', 'llm_generate', 'llm_models'):
-        text = await conn.error('ENOTSUP', kind, {'stream_id': 's'})
-        want(text, f'{kind} is not supported by this runner version', 'text')
-    for kind in ('pty_stdin', 'pty_resize'):
-        await conn.send(kind, {'stream_id': 's'}, 'silent')
-    await conn.send('stdio_write', {'stream_id': 's', 'data': ''})
-    await conn.sh('true')
-    want(conn.pushes, [], 'answers to silent types')
-
-
-@test
 async def odd_ids(p):
     conn = await p.started()
     for ident in ('x', 'a"b\\c\n', 'ü€😀', '<&>', '0' * 4000):
