@@ -52,8 +52,8 @@ static const struct policy policies[ROLE_MAX] = {
 		.rights = MAY_ACCEPT,
 		.nofile = 65536, .data_mb = 2048,
 		.footnote = "accepts on the TCP listeners it is handed; "
-		    "parses strangers' HTTP and WebSocket, so it holds no "
-		    "file, no database, no key of another process"
+		    "parses strangers' TLS, HTTP and WebSocket, so it holds no "
+		    "file, no database, no key but those of its listeners"
 	},
 	[ROLE_CONTROL] = {
 		.role = ROLE_CONTROL,

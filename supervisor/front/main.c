@@ -17,7 +17,7 @@
 /*
  * xbot-front: the process that strangers talk to, and, under the role
  * control, the one that administrators talk to.  Runs in: front, control.
- * Trusts the parent; holds no file, database or key.
+ * Trusts the parent; holds no file or database, and no key but the listeners'.
  */
 
 #include <event2/event.h>
