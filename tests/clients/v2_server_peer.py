@@ -455,6 +455,85 @@ async def fast_output_and_cuts(p, server, link):
 
 
 @served
+async def task_over_cuts(p, server, link):
+    task = link.job(kind=TASK, argv=[
+        '/bin/sh', '-c', f'n=0; while [ $n -lt 40 ]; do seq $((n * {LINES // 40} + 1)) '
+        f'$(((n + 1) * {LINES // 40})); n=$((n + 1)); sleep 0.7; done; exit 9'])
+    await asyncio.wait_for(task.started.wait(), 10)
+    job = link.job('task_read', task=task.id, follow=True)
+    job.keep = False
+    job.grant(1, WINDOW)
+    job.grant(2, WINDOW)
+    while server.proxy.cuts < 20:
+        await asyncio.wait_for(link.up.wait(), 30)
+        before = job.bytes
+        await until(lambda: job.bytes > before or job.end.done(), 30, 'output')
+        want(job.end.done(), False, 'ended before the cuts')
+        await asyncio.sleep(0.05)
+        server.proxy.cut()
+        await until(lambda: not link.up.is_set(), 5, 'cut')
+    name, m = await asyncio.wait_for(job.end, 60)
+    want((name, m['how'], m['code']), ('job_exit', EXITED, 9), 'end')
+    want(job.hash.hexdigest(), expected_lines(), 'sha256')
+    want(link.resumes, 21, 'connections')
+
+
+@served
+async def tasks_survive_a_new_server(p, server, link):
+    """kill -9 of the server's worker: it knows no link, but tasks go on."""
+    task = link.job(kind=TASK, argv=['/bin/sh', '-c', 'echo one; sleep 2; echo two; exit 4'])
+    await asyncio.wait_for(task.started.wait(), 10)
+    reader = link.job('task_read', task=task.id, follow=True)
+    reader.grant(1, WINDOW)
+    reader.grant(2, WINDOW)
+    await until(lambda: reader.out[1], 5, 'output')
+    server.know = False
+    server.proxy.cut()
+    await until(lambda: link.resumes == 2, 15, 'new link')
+    job = link.job('task_read', task=task.id, stdout_offset=4, follow=True)
+    job.skipped[1] = 4
+    job.grant(1, WINDOW)
+    job.grant(2, WINDOW)
+    name, m = await asyncio.wait_for(job.end, 10)
+    want((name, m['how'], m['code'], bytes(job.out[1])), ('job_exit', EXITED, 4, b'two\n'), 'end')
+    listed, name, _ = await link.ask('task_list')
+    want((name, listed.last['task'], listed.last['running']), ('job_done', task.id, False), 'list')
+
+
+@served
+async def conversations(p, server, link):
+    """A pipe and a terminal, both ways over a cut."""
+    pipe = link.job(kind=STDIO, argv=['cat'])
+    tty = link.job(kind=PTY, argv=['/bin/sh'], env=['PS1=$ '], cols=80, rows=24)
+    for job in (pipe, tty):
+        job.grant(1, WINDOW)
+        await asyncio.wait_for(job.started.wait(), 10)
+        await until(lambda job=job: 0 in job.credit, 5, 'credit')
+    sent = {pipe: 0, tty: 0}
+
+    def write(job, data):
+        link.send('job_data', job=job.id, stream=0, offset=sent[job], bytes=data)
+        sent[job] += len(data)
+    write(pipe, b'before\n')
+    write(tty, b'stty size\n')
+    await until(lambda: b'before' in pipe.out[1] and b'24 80' in tty.out[1], 5, 'before')
+    server.proxy.closed = True
+    server.proxy.cut()
+    await asyncio.sleep(0.3)
+    write(pipe, b'meanwhile\n')
+    link.send('job_resize', job=tty.id, cols=100, rows=30)
+    write(tty, b'stty size; exit 3\n')
+    server.proxy.closed = False
+    name, m = await asyncio.wait_for(tty.end, 20)
+    want((name, m['how'], m['code']), ('job_exit', EXITED, 3), 'terminal')
+    want(b'30 100' in tty.out[1], True, f'{tty.out[1]}')
+    await until(lambda: bytes(pipe.out[1]) == b'before\nmeanwhile\n', 10, 'pipe')
+    link.send('job_cancel', job=pipe.id)
+    name, m = await asyncio.wait_for(pipe.end, 20)
+    want((name, m['code']), ('job_exit', 0), 'pipe')
+
+
+@served
 async def input_over_cuts(p, server, link):
     job = link.job(kind=EXEC, argv=['/bin/sh', '-c', 'sha256sum'])
     job.grant(1, WINDOW)
