@@ -320,6 +320,10 @@ call_status(struct engine_call *call, long status)
 	} else if ((status < 200 || status > 299) && status != 304) {
 		res.code = XERR_EIO;
 		res.text = "no answer of a Docker Engine";
+	} else if (call->stream != NULL &&
+	    !engine_stream_whole(call->stream)) {
+		res.code = XERR_EIO;
+		res.text = "the Docker Engine's answer broke off";
 	} else if (json == NULL && call->in.len > 0 &&
 	    !(call->row->flags & ROW_TEXT)) {
 		res.code = XERR_EIO;

@@ -103,6 +103,8 @@ void			 engine_stream_free(struct engine_stream *);
 /* XERR_NONE: go on. */
 enum xerr		 engine_stream_feed(struct engine_stream *,
 			    const void *, size_t);
+/* It did not break off within a text. */
+bool			 engine_stream_whole(const struct engine_stream *);
 /* The error that came among the texts, NULL if there was none. */
 const char		*engine_stream_error(const struct engine_stream *);
 

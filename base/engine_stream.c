@@ -213,6 +213,12 @@ engine_stream_feed(struct engine_stream *s, const void *p, size_t n)
 	    XERR_EIO;
 }
 
+bool
+engine_stream_whole(const struct engine_stream *s)
+{
+	return s->depth == 0;
+}
+
 const char *
 engine_stream_error(const struct engine_stream *s)
 {

@@ -395,9 +395,13 @@ on_created(void *arg, const struct engine_result *res)
 		    dk.c.name);
 		return;
 	}
-	if (res->code != XERR_NONE ||
-	    !json_cstr(json_find(res->body, "Id"), dk.id, sizeof(dk.id))) {
+	if (res->code != XERR_NONE) {
 		fail_call("cannot create the container", res);
+		return;
+	}
+	if (!json_cstr(json_find(res->body, "Id"), dk.id, sizeof(dk.id))) {
+		dk.id[0] = '\0';
+		fail("cannot create the container: the answer has no id");
 		return;
 	}
 	log_info("container %s was made from %s", dk.c.name, dk.c.image);

@@ -4,6 +4,7 @@
 
 usage: run.py BUILDDIR [test ...]
 """
+import http.server
 import importlib.util
 import json
 import os
@@ -11,7 +12,7 @@ import pwd
 import re
 import signal
 import socket
-import stat
+import socketserver
 import subprocess
 import sys
 import tempfile
@@ -378,6 +379,105 @@ def test_bad_engine(t, r):
              f"{what}: in order", text)
 
 
+class Played(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """An Engine with the faults of a real one: path pattern, answer."""
+    daemon_threads = True
+
+    def __init__(self, sup, rows):
+        self.rows = [(r"/_ping", (200, b"OK")), (r"/version", (200, json.dumps(
+            {"ApiVersion": "1.43", "MinAPIVersion": "1.24"}).encode())),
+            *rows, (r"/containers/json", (200, b"[]")),
+            (r"", (404, b'{"message":"No such thing"}'))]
+        self.path = f"{sup.dir}/played.sock"
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+        super().__init__(self.path, PlayedHandler)
+        os.chmod(self.path, 0o666)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, request, client_address):
+        """It hung up on us: that is what we are here for."""
+
+
+class PlayedHandler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        status, parts = next(a for pattern, a in self.server.rows
+                             if re.search(pattern, self.path))
+        self.send_response(status)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for part in [parts] if isinstance(parts, bytes) else parts:
+            if part:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+                self.wfile.flush()
+        self.wfile.write(b"0\r\n\r\n")
+
+    do_GET = do_POST = do_DELETE = answer
+
+def bytewise(*texts):
+    return [b"%c" % c for c in b"\r\n".join(texts)]
+
+def test_engine_faults(t, r):
+    line = b'{"status":"Downloading","id":"abc","progressDetail":' \
+        b'{"current":1000000,"total":30000000,"x":[{"error":"no"}]}}'
+    image = (r"/images/.*/json", (200, b'{"Config":{"User":""}}'))
+    create = (r"/containers/create", (201, b'{"Id":"%s"}' % (b"c" * 64)))
+    pull = r"/images/create"
+    found = (r"/containers/json", (200, b'[{"Id":"%s","Names":'
+             b'["/xbot-runner-once-once"]}]' % (b"c" * 64)))
+    for what, rows, pattern in (
+            ("an error in a stream of status 200", [(pull, (200, bytewise(
+                line, b'{"errorDetail":{"message":"x"},'
+                b'"error":"toomanyrequests: slow down"}')))],
+             "cannot pull.*toomanyrequests: slow down"),
+            ("a stream that breaks off", [(pull, (200, [line, b'{"sta']))],
+             "cannot pull.*broke off"),
+            ("a stream of something else", [(pull, (200, b"<html>" * 99))],
+             "cannot pull.*cannot be read"),
+            ("a line without end", [(pull, (200, [b'{"status":"'] + [
+                b"x" * 10000] * 40))], "cannot pull.*too long"),
+            ("nested lines", [(pull, (200, b'{"a":' * 50))], "cannot be read"),
+            ("a pull that brings nothing", [(pull, (200, bytewise(line)))],
+             "--docker-image: No such thing"),
+            ("no room", [image, (r"/containers/create", (
+                500, b'{"message":"no space left on device"}'))],
+             "cannot create the container: no space left on device"),
+            ("an answer without an id", [image, (r"/containers/create", (
+                201, b'{"Id":7}'))], "the answer has no id"),
+            ("an id too long", [image, (r"/containers/create", (
+                201, b'{"Id":"%s"}' % (b"d" * 500)))],
+             "cannot create the container"),
+            ("a name that is taken", [image, (r"/containers/create", (
+                409, b'{"message":"Conflict"}'))], "exists and was not made"),
+            ("no start", [image, create, (r"/start", (
+                400, b'{"message":"exec: permission denied"}'))],
+             "cannot start the container: exec: permission denied"),
+            ("no pid", [image, create, (r"/start", (204, b"")), (
+                r"/containers/c*/json", (200, b'{"State":{"Pid":"x"}}'))],
+             "ended at once"),
+            ("a foreign label", [found, (r"/containers/c*/json", (
+                200, b'{"Config":{"Labels":{"xbot.runner":"x"}}}'))],
+             "not made by this runner"),
+            ("labels of another type", [found, (r"/containers/c*/json", (
+                200, b'{"Config":[{"Labels":7}]}'))],
+             "not made by this runner"),
+            ("a list of another type", [(r"/containers/json", (
+                200, b'[7,{"Names":[{}],"Id":[]},[],{"Names":7}]'))],
+             "cannot pull")):
+        with Played(r.sup, rows) as played:
+            status, text = once(r.sup, r.engine, env={
+                "DOCKER_HOST": f"unix://{played.path}"})
+            played.shutdown()
+        t.eq(status, 1, f"{what}: status 1")
+        t.match(pattern, text, f"{what}: told")
+        t.ok("Sanitizer" not in text, f"{what}: in order", text)
+
 def test_bad_image(t, r):
     sup, engine = r.sup, r.engine
     for image, pattern in (
@@ -397,7 +497,6 @@ def test_bad_image(t, r):
             "and there it stands")
     engine.docker("rm", "-f", "xbot-runner-once-once")
 
-
 def test_foreign(t, r):
     sup, engine = r.sup, r.engine
     engine.docker("create", "--name", "xbot-runner-once-once", IMAGE, "sh")
@@ -408,7 +507,6 @@ def test_foreign(t, r):
     t.eq(engine.inspect("xbot-runner-once-once")["Id"], ident,
          "it is left alone")
     engine.docker("rm", "-f", "xbot-runner-once-once")
-
 
 def test_names(t, r):
     sup, engine = r.sup, r.engine
@@ -438,7 +536,6 @@ def test_names(t, r):
     t.eq(status, 1, "no name: status 1")
     t.match("--name: letters", text, "told why")
 
-
 def test_stop_while_pulling(t, r):
     """A registry that never answers; and nobody waits for it."""
     with socket.socket() as s:
@@ -464,7 +561,6 @@ def test_stop_while_pulling(t, r):
         log.join(5)
         t.ok(not log.reports(), "without a report", log.reports())
 
-
 def test_state_in_workspace(t, r):
     base = tempfile.mkdtemp(prefix="inside-", dir=r.sup.dir)
     os.chown(base, NOBODY.pw_uid, NOBODY.pw_gid)
@@ -472,7 +568,6 @@ def test_state_in_workspace(t, r):
                         env={"XDG_STATE_HOME": f"{base}/state"})
     t.eq(status, 1, "the executor's place within the workspace: refused")
     t.match("XDG_STATE_HOME", text, "with advice")
-
 
 def main():
     build, wanted = sys.argv[1], sys.argv[2:]
@@ -492,7 +587,6 @@ def main():
                 t.run(test, r)
         verdict(t, sup)
     return t.done()
-
 
 if __name__ == "__main__":
     sys.exit(main())
