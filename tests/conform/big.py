@@ -3,7 +3,7 @@
 import hashlib
 import os
 
-from xbot import Client
+from xbot import Client, OldServer
 
 SIZE = int(os.environ.get("XBOT_BIG", str(1 << 30)))
 PIECE = 1 << 20
@@ -62,9 +62,16 @@ def test_host(t, sup):
 
 
 def test_runner(t, sup):
-    """Protocol v1 carries a file whole, in base64, in one message."""
     sup.runner("alice")
-    put_and_get(t, sup, "alice", SIZE >> 4)
+    put_and_get(t, sup, "alice", SIZE)
+    found = large(t, sup)
+    t.ok(not found, "every process of ours stays under 64 MiB", found)
+
+
+def test_old_runner(t, sup):
+    """Protocol v1 carries a file whole, in base64, in one message."""
+    sup.runner("olga", port=OldServer(sup.port).port)
+    put_and_get(t, sup, "olga", SIZE >> 4)
     t.note(f"above 64 MiB: {large(t, sup)}")
 
 

@@ -25,14 +25,16 @@ import streams
 import tasks
 import users
 import wire
-from xbot import Client, Supervisor, Tap, sanitized, tests_of, verdict
+from xbot import (Client, OldServer, Supervisor, Tap, sanitized, tests_of,
+                  verdict)
 
 
 class Place:
     """A user, and where the user's commands run."""
 
-    def __init__(self, sup, user, backend, runner, workspace):
+    def __init__(self, sup, user, backend, runner, workspace, exact=True):
         self.sup, self.user = sup, user
+        self.exact = exact      # protocol v1 cannot say everything
         self.backend, self.runner = backend, runner
         self.workspace, self.token = workspace, sup.token
         self.client = sup.connect()
@@ -89,10 +91,10 @@ def compare(t, test, places):
     t.where = test.__name__[5:].replace("_", " ") + ": "
     first = records[0]
     for place, other in zip(places[1:], records[1:]):
-        odd = [f"{place.backend} {b}\n{places[0].backend} {a}"
+        odd = [f"{place.user} {b}\n{places[0].user} {a}"
                for a, b in zip(first, other) if a != b]
         t.ok(not odd and len(first) == len(other),
-             f"{place.backend} answers as {places[0].backend}",
+             f"{place.user} is answered as {places[0].user}",
              "\n".join(odd) or f"{len(first)} and {len(other)} answers")
     t.where = ""
 
@@ -100,6 +102,10 @@ def compare(t, test, places):
 def test_connect(_, sup, places):
     runner = sup.runner("alice")
     places.append(Place(sup, "alice", "remote", "laptop", runner.workspace))
+    old = OldServer(sup.port)
+    runner = sup.runner("olga", "laptop", port=old.port)
+    places.append(Place(sup, "olga", "remote", "laptop", runner.workspace,
+                        exact=False))
 
 
 def main():

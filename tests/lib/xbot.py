@@ -553,8 +553,9 @@ class Runner:
     """xbot-runner for a user; as root under an account without rights."""
 
     def __init__(self, sup, user, name, args=(), wait=True, token=None,
-                 env=None):
+                 env=None, port=None):
         self.sup, self.user, self.name = sup, user, name
+        self.port = port or sup.port
         self.args, self.env = list(args), dict(env or {})
         self.dir = tempfile.mkdtemp(prefix=f"runner-{name}-", dir=sup.dir)
         self.workspace = os.path.join(self.dir, "home")
@@ -589,7 +590,7 @@ class Runner:
                     "group": self.account.pw_gid, "extra_groups": []}
         self.process = subprocess.Popen(
             [self.program, "--server",
-             f"ws://127.0.0.1:{self.sup.port}/ws/{quote(self.user)}",
+             f"ws://127.0.0.1:{self.port}/ws/{quote(self.user)}",
              "--token-file", self.token_file, "--workspace", self.workspace,
              *self.args], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd="/",
@@ -644,6 +645,48 @@ class Runner:
         self.log.join(5)
         self.sup.problems += self.log.reports()
         self.process = None
+
+
+class OldServer:
+    """
+    A proxy that makes a runner speak protocol v1: it takes the offer of the
+    newer one out of the handshake.
+    """
+
+    def __init__(self, port):
+        self.behind = port
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                s, _ = self.listener.accept()
+                threading.Thread(target=self.relay, args=(s,),
+                                 daemon=True).start()
+
+    def relay(self, s):
+        with s, socket.create_connection(("127.0.0.1", self.behind)) as b:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                more = s.recv(65536)
+                if not more:
+                    return
+                head += more
+            b.sendall(re.sub(rb"(?i)sec-websocket-protocol:.*\r\n", b"",
+                             head))
+            other = {s: b, b: s}
+            with contextlib.suppress(OSError):
+                while True:
+                    for one in select.select([s, b], [], [])[0]:
+                        data = one.recv(1 << 18)
+                        if not data:
+                            return
+                        other[one].sendall(data)
+
+    def close(self):
+        self.listener.close()
 
 
 # --- raw bytes ---
