@@ -209,6 +209,7 @@ struct task	*task_new(struct op *, const struct exec_job_start *);
 void		 task_started(struct task *, struct out_stream [2]);
 void		 task_ended(struct task *, const struct exec_job_exit *);
 void		 task_free(struct task *);
+size_t		 task_history(void);	/* how many have ended */
 void		 task_timers(uint64_t now);
 uint64_t	 task_next_timer(void);
 /* How much may be read now, and reading it. */

@@ -77,7 +77,7 @@ drain(struct buf *b, size_t n)
 	if (b->len > 0)
 		return;
 	b->off = 0;
-	if (b->cap > KEEP && op_count() == 0)
+	if (b->cap > KEEP && op_count() == task_history())
 		buf_clear(b);
 }
 

@@ -397,6 +397,12 @@ task_free(struct task *t)
 	free(t);
 }
 
+size_t
+task_history(void)
+{
+	return ended;
+}
+
 static struct task *
 task_find(const struct id16 *job, const struct id16 *id)
 {
