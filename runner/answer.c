@@ -39,6 +39,7 @@ _Static_assert(offsetof(struct exec_job_started, job) == 0 &&
     offsetof(struct exec_job_done, job) == 0 &&
     offsetof(struct exec_file_info, job) == 0 &&
     offsetof(struct exec_file_entries, job) == 0 &&
+    offsetof(struct exec_file_hashes, job) == 0 &&
     offsetof(struct exec_task_info, job) == 0, "answers");
 
 /* Of operations without a handler of their own; the rest is ignored. */

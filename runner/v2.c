@@ -149,6 +149,8 @@ static const struct {
 	{ EXEC_FILE_REMOVE,	V2_UP,		on_open },
 	{ EXEC_FILE_GET,	V2_UP,		on_open },
 	{ EXEC_FILE_PUT,	V2_UP,		on_open },
+	{ EXEC_FILE_HASH,	V2_UP,		on_open },
+	{ EXEC_FILE_HASH,	V2_UP,		on_open },
 	{ EXEC_TASK_LIST,	V2_UP,		on_open },
 	{ EXEC_TASK_READ,	V2_UP,		on_open },
 	{ EXEC_TASK_KILL,	V2_UP,		on_open },
@@ -162,6 +164,7 @@ _Static_assert(offsetof(struct exec_file_stat, job) == 0 &&
     offsetof(struct exec_file_remove, job) == 0 &&
     offsetof(struct exec_file_get, job) == 0 &&
     offsetof(struct exec_file_put, job) == 0 &&
+    offsetof(struct exec_file_hash, job) == 0 &&
     offsetof(struct exec_task_list, job) == 0 &&
     offsetof(struct exec_task_read, job) == 0 &&
     offsetof(struct exec_task_kill, job) == 0 &&

@@ -104,7 +104,7 @@ class Job:
         elif name in ('job_exit', 'job_done', 'job_refused'):
             assert not self.end.done(), 'two ends'
             self.end.set_result((name, m))
-        elif name in ('file_info', 'task_info', 'file_entries'):
+        elif name in ('file_info', 'task_info', 'file_entries', 'file_hashes'):
             self.last = m
         elif name != 'job_eof':
             raise AssertionError(f'unexpected {name}')
@@ -401,6 +401,9 @@ async def files(p, _server, link):
     for path, code in ((b'none', ENOENT), (b'/etc/passwd', EPERM), (b'../../etc', EPERM)):
         _, name, m = await link.ask('file_stat', path=path)
         want((name, m['code']), ('job_refused', code), f'{path}')
+    job, name, m = await link.ask('file_hash', paths=[b'sub/f', b'none', b'sub'])
+    want((name, job.last['sizes']), ('job_done', [len(data), (1 << 64) - 1, (1 << 64) - 1]),
+         'hashes')
     _, name, m = await link.ask('file_remove', path=b'sub', recursive=True)
     want((name, os.listdir(p.ws)), ('job_done', []), 'remove')
 
