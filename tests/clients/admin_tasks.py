@@ -24,8 +24,7 @@ ENV = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "TZ": "UTC", **SAN}
 class Played:
     """
     Answers by path: a function gets the path and the number of times it was
-    asked, and gives the pieces of an answer (None: connection refused from
-    then on until `again`).
+    asked for, and gives the pieces of an answer.
     """
 
     def __init__(self, answer):
@@ -313,10 +312,7 @@ def test_tasks(t, sup):
     t.eq((p.returncode, p.stdout, p.stderr),
          (3, b"1 a b\n\x1b[2J", b"oops\n"), "follow, when it has ended")
     b = task(t, sup, "bob", "echo $$; sleep 1000; true")
-    q = subprocess.Popen(
-        [f"{sup.build}/xbot-admin", "-s", sup.socket, "task", "follow", "-u",
-         "bob", b], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env=ENV)
+    q = followed(sup, "bob", b)
     pid = int(q.stdout.readline())
     t.eq((state(t, sup, "bob", b)["status"], alive(pid)),
          ("running", True), "follow, while it runs")
@@ -348,12 +344,10 @@ NUMBERED = hashlib.sha256(b"".join(b"%d\n" % n for n in range(
 
 
 def followed(sup, user, ident):
-    """A follower whose output is summed as it comes."""
-    p = subprocess.Popen(
+    return subprocess.Popen(
         [f"{sup.build}/xbot-admin", "-s", sup.socket, "task", "follow", "-u",
          user, ident], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, env=ENV)
-    return p
 
 
 def test_follow_restarts(t, sup):
@@ -369,7 +363,7 @@ def test_follow_restarts(t, sup):
     digest.update(o)
     t.eq(p.returncode, 9, "four times kill -9 of control: the task's status")
     t.eq(digest.hexdigest(), NUMBERED, "and output, nothing twice")
-    t.note(e)
+    t.note(e.decode())
 
 
 def test_follow_runner(t, sup):
@@ -386,7 +380,24 @@ def test_follow_runner(t, sup):
     digest.update(o)
     t.eq(p.returncode, 9, "kill -9 of remote and control: its status")
     t.eq(digest.hexdigest(), NUMBERED, "and output, nothing twice")
-    t.note(e)
+    t.note(e.decode())
+    r.stop()
+
+
+def test_follow_daemon(t, sup):
+    """The whole supervisor: its runner comes back later than it does."""
+    r = sup.runner("gina", "den")
+    ident = task(t, sup, "gina", NUMBERS)
+    p = followed(sup, "gina", ident)
+    digest = hashlib.sha256(os.read(p.stdout.fileno(), 65536))
+    admin(t, sup, "stop")
+    t.eq(sup.process.wait(DEADLINE), 0, "it stops")
+    sup.start()
+    o, e = p.communicate(timeout=3 * DEADLINE)
+    digest.update(o)
+    t.eq(p.returncode, 9, "and is started again: the task's status")
+    t.eq(digest.hexdigest(), NUMBERED, "and output, nothing twice")
+    t.note(e.decode())
     r.stop()
 
 
