@@ -44,7 +44,9 @@
 #include "proto/msg.h"
 
 #define EXLINK_PROTOCOL	"xbot.exec.v2"	/* Sec-WebSocket-Protocol */
+#ifndef EXLINK_GRACE_S			/* shorter in tests */
 #define EXLINK_GRACE_S	300		/* away this long: it is lost */
+#endif
 /* A binary message, at most: one frame and its length is always allowed. */
 #define EXLINK_BATCH	(64u * 1024)
 /* Kept: from SOFT on no more credit is given, HARD loses the link. */

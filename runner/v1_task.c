@@ -32,6 +32,7 @@
 #include <event2/event.h>
 
 #include "base/chan.h"
+#include "base/exlink.h"
 #include "base/log.h"
 #include "proto/jobs.h"
 #include "runner/budget.h"
@@ -42,7 +43,7 @@
 #include "runner/v1_task.h"
 
 #define TASKS_MAX	1024	/* names; the executor limits those that run */
-#define TASK_AWAY_S	300	/* without a connection, then they are killed */
+#define TASK_AWAY_S	EXLINK_GRACE_S	/* without a connection, then killed */
 #define TASK_RING	(1024 * 1024)	/* what the executor keeps a stream */
 
 struct task {

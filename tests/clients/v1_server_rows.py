@@ -23,6 +23,14 @@ from v1_server_peer import b64, children, test, until, want
 v1.TESTS.clear()
 
 
+def hasty(p):
+    """The same runner with 3 seconds of grace instead of 300."""
+    path = os.path.join(os.path.dirname(p.runner), 'tests/xbot-runner-hasty')
+    if not os.path.exists(path):
+        raise v1.Skip('no such build')
+    return path
+
+
 # -- background tasks ---------------------------------------------------------
 
 async def bg(conn, task, text, **more):
@@ -169,6 +177,25 @@ async def bg_outlives_the_connection(p):
     want((await status(conn, 'b'))['status'], 'running', 'after a reconnect')
     want(await ended(conn, 'a'), ('completed', 0, 'late\n', ''), 'output')
     want((await conn.ask('bg_kill', {'task_id': 'b'}))['type'], 'ok', 'kill')
+
+
+@test
+async def bg_grace(p):
+    conn = await p.started(binary=hasty(p))
+    await bg(conn, 'a', 'exec sleep 300')
+    await bg(conn, 'b', 'exit 3')
+    await ended(conn, 'b')
+    p.server.close()
+    await p.server.wait_closed()
+    await conn.ws.close()
+    await asyncio.sleep(1.5)
+    want(len(children(p.process.pid)), 2, 'it runs within the grace')
+    await until(lambda: len(children(p.process.pid)) == 1, 4, 'then it is killed')
+    p.server = await v1.websockets.serve(p.on_connection, '127.0.0.1', p.port, max_size=None,
+                                         ping_interval=None)
+    conn = await p.conn(30)
+    want((await status(conn, 'a'))['status'], 'killed', 'status')
+    want((await status(conn, 'b'))['status'], 'failed', 'status of the one that had ended')
 
 
 @test

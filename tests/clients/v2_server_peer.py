@@ -701,6 +701,34 @@ async def executor_dies(p, _server, link):
     want(bytes(job.out[1]), b'new\n', 'the new one')
 
 
+def hasty(p):
+    """The same runner with 3 seconds of grace instead of 300."""
+    path = os.path.join(os.path.dirname(p.runner), 'tests/xbot-runner-hasty')
+    if not os.path.exists(path):
+        raise v1.Skip('no such build')
+    return path
+
+
+@test
+async def grace(p):
+    async with Server(p) as server:
+        link = await server.start(binary=hasty(p))
+        job = await link.sh('exec sleep 300')
+        task = link.job(kind=TASK, argv=['sleep', '301'])
+        await asyncio.gather(job.started.wait(), task.started.wait())
+        old = link.id
+        server.proxy.closed = True
+        server.proxy.cut()
+        await asyncio.sleep(1.5)
+        want(len(v1.children(p.process.pid)), 3, 'within the grace both run')
+        await until(lambda: len(v1.children(p.process.pid)) == 2, 4, 'then the job is cancelled')
+        server.proxy.closed = False
+        await until(link.up.is_set, 20, 'back')
+        want(link.id != old, True, 'another link')
+        _, name, m = await link.ask('task_kill', task=task.id)
+        want(name, 'job_done', f'the task went on ({m})')
+
+
 class Web(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
