@@ -63,7 +63,6 @@ static const struct rule	rules_v[] = {
 	{ EXEC_FILE_INFO,	READY,		answer_take },
 	{ EXEC_FILE_ENTRIES,	READY,		answer_take },
 	{ EXEC_FILE_HASHES,	READY,		answer_take },
-	{ EXEC_FILE_HASHES,	READY,		answer_take },
 	{ EXEC_TASK_INFO,	READY,		answer_take },
 };
 

@@ -128,7 +128,7 @@ order_reload(void)
 static bool
 order_verbose(void)
 {
-	logger_set_level(logger_level() == LOG_LEVEL_DEBUG ?
+	logger_set_level(logger_level() >= LOG_LEVEL_DEBUG ?
 	    LOG_LEVEL_TRACE : LOG_LEVEL_DEBUG);
 	proc_log_level(logger_level());
 	return true;

@@ -110,6 +110,7 @@ link_new(uint64_t serial, const struct ctl_ws_open *open)
 	TAILQ_INIT(&l->out);
 	TAILQ_INIT(&l->ops);
 	TAILQ_INIT(&l->sessions);
+	TAILQ_INIT(&l->tasks);
 	l->serial = serial;
 	l->user = strndup(open->user.p, open->user.len);
 	l->address = strndup(open->address.p, open->address.len);
@@ -157,6 +158,7 @@ link_free(struct link *l)
 	v2_detach(l);
 	while ((op = TAILQ_FIRST(&l->ops)) != NULL)
 		op_free(op);
+	tasks_clear(l);
 	if (link_by_serial(l->serial) == l)
 		table_remove(&by_serial, &l->by_serial);
 	link_leave(l);
@@ -329,6 +331,9 @@ link_grant(struct link *l)
 		upto = V1_REGISTER_MAX + 1;
 	else if (l->granted > l->received + LINK_WINDOW / 2)
 		return;
+	/* One of its streams is full: nothing more until it is not. */
+	else if (l->nfull > 0)
+		return;
 	/* What it says goes on at once: later, then. */
 	else if (l->is_v2 && (peer_is_full(ROLE_FRONT) ||
 	    peer_is_full(ROLE_CONTROL)))
@@ -403,6 +408,9 @@ link_answer(struct link *l)
 		return;
 	}
 	l->bad = 0;
+	if (msg.id.len == 0 ? stream_push(l, &msg) :
+	    stream_input_answer(l, &msg))
+		return;
 	if ((op = link_op(l, msg.id)) != NULL && op->out == NULL) {
 		op_answer(op, &msg);
 		return;

@@ -34,6 +34,7 @@
 #include "base/utf8.h"
 #include "proto/ctl_msg.h"
 #include "workers/remote/remote.h"
+#include "workers/remote/sync.h"
 
 static void		 on_conf_remote(struct chan *, const struct msg *);
 static void		 on_retry(evutil_socket_t, short, void *);
@@ -51,6 +52,8 @@ static enum role	 roles[ROLE_MAX];	/* what chan_arg points to */
 
 static const struct rule from_parent[] = {
 	{ CTL_CONF_REMOTE, STATES_ALL, on_conf_remote },
+	{ CTL_SYNC_FILE, STATES_ALL, on_sync_file },
+	{ CTL_SYNC_END, STATES_ALL, on_sync_end },
 };
 
 /* What both front and control may say. */
@@ -71,6 +74,7 @@ static const struct rule from_parent[] = {
 	{ EXEC_FILE_REMOVE, STATES_ALL, on_session_message },		\
 	{ EXEC_FILE_GET, STATES_ALL, on_session_message },		\
 	{ EXEC_FILE_PUT, STATES_ALL, on_session_message },		\
+	{ EXEC_FILE_HASH, STATES_ALL, on_session_message },		\
 	{ EXEC_TASK_LIST, STATES_ALL, on_session_message },		\
 	{ EXEC_TASK_READ, STATES_ALL, on_session_message },		\
 	{ EXEC_TASK_KILL, STATES_ALL, on_session_message },		\
@@ -100,6 +104,9 @@ static const struct rules peer_rules[ROLE_MAX] = {
 	[ROLE_FRONT] = { from_front, NITEMS(from_front), FROM_F | FROM_H,
 	    edge_closed },
 	[ROLE_CONTROL] = { from_control, NITEMS(from_control),
+	    FROM_F | FROM_H, edge_closed },
+	/* Ourselves, copying skills: see sync.h. */
+	[ROLE_REMOTE] = { from_control, NITEMS(from_control),
 	    FROM_F | FROM_H, edge_closed },
 	[ROLE_LEDGER] = { from_ledger, NITEMS(from_ledger), FROM_L,
 	    edge_closed },
@@ -131,6 +138,18 @@ remote_peer_rules(enum role role, void **arg)
 	return &peer_rules[role];
 }
 
+const struct rules *
+sync_rules(void **arg)
+{
+	return remote_peer_rules(ROLE_REMOTE, arg);
+}
+
+struct chan *
+peer_chan(enum role role)
+{
+	return role == ROLE_REMOTE ? sync_chan() : child_peer(role);
+}
+
 static void
 remote_peer_up(enum role role, struct chan *c)
 {
@@ -160,7 +179,8 @@ remote_prepare(enum role role, struct priv_opts *opts)
 		log_errorx("no SHA-256");
 		return false;
 	}
-	if ((retry = evtimer_new(child_base(), on_retry, NULL)) == NULL)
+	if ((retry = evtimer_new(child_base(), on_retry, NULL)) == NULL ||
+	    !sync_init())
 		return false;
 	/* Large messages come and go; their memory goes back at once. */
 	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
@@ -202,7 +222,7 @@ peer_is_full(enum role role)
 {
 	const struct timeval tv = { .tv_usec = 2000 };
 
-	if (!chan_is_full(child_peer(role)))
+	if (!chan_is_full(peer_chan(role)))
 		return false;
 	if (!evtimer_pending(retry, NULL))
 		evtimer_add(retry, &tv);

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <event2/event.h>
 
@@ -33,6 +34,8 @@
 
 /* A message that moves this much between two looks is not given up. */
 #define PROGRESS_MIN	(32 * 1024)
+#define POLL_S		2	/* between two looks at a task */
+#define DOWNLOAD_WAIT	310	/* s; the runner itself gives up at 300 (D9) */
 
 static void	op_timeout(evutil_socket_t, short, void *);
 static void	on_job_start(struct chan *, const struct msg *);
@@ -47,7 +50,11 @@ static void	on_file_mkdir(struct chan *, const struct msg *);
 static void	on_file_remove(struct chan *, const struct msg *);
 static void	on_file_get(struct chan *, const struct msg *);
 static void	on_file_put(struct chan *, const struct msg *);
-static void	on_unsupported(struct chan *, const struct msg *);
+static void	on_job_resize(struct chan *, const struct msg *);
+static void	on_task_list(struct chan *, const struct msg *);
+static void	on_task_read(struct chan *, const struct msg *);
+static void	on_task_kill(struct chan *, const struct msg *);
+static void	on_fetch(struct chan *, const struct msg *);
 
 static const struct {
 	uint16_t	 type;
@@ -59,16 +66,17 @@ static const struct {
 	{ EXEC_JOB_EOF, on_job_eof },
 	{ EXEC_JOB_ATTACH, on_job_attach },
 	{ EXEC_JOB_CANCEL, on_job_cancel },
+	{ EXEC_JOB_RESIZE, on_job_resize },
 	{ EXEC_FILE_STAT, on_file_stat },
 	{ EXEC_FILE_LIST, on_file_list },
 	{ EXEC_FILE_MKDIR, on_file_mkdir },
 	{ EXEC_FILE_REMOVE, on_file_remove },
 	{ EXEC_FILE_GET, on_file_get },
 	{ EXEC_FILE_PUT, on_file_put },
-	{ EXEC_TASK_LIST, on_unsupported },
-	{ EXEC_TASK_READ, on_unsupported },
-	{ EXEC_TASK_KILL, on_unsupported },
-	{ EXEC_FETCH, on_unsupported },
+	{ EXEC_TASK_LIST, on_task_list },
+	{ EXEC_TASK_READ, on_task_read },
+	{ EXEC_TASK_KILL, on_task_kill },
+	{ EXEC_FETCH, on_fetch },
 };
 
 static struct op *
@@ -153,8 +161,14 @@ op_new_path(struct chan *c, const struct msg *m, const struct id16 *job,
 void
 op_free(struct op *op)
 {
-	if (op->out != NULL)
-		link_unqueue(op->link, op->out);
+	if (op->out != NULL && !link_unqueue(op->link, op->out)) {
+		op->handed = true;
+		op->unseen = false;
+	}
+	if (op->stream != NULL)
+		stream_free(op);
+	if (op->unseen)
+		task_forget(op->link, &op->job);
 	link_unreserve(op->link, op);
 	budget_give(op->held);
 	TAILQ_REMOVE(&op->s->ops, op, of_session);
@@ -165,6 +179,7 @@ op_free(struct op *op)
 	buf_clear(&op->input);
 	buf_clear(&op->text);
 	free(op->path);
+	free(op->url);
 	free(op->entries);
 	free(op->mem);
 	free(op);
@@ -216,20 +231,14 @@ op_message(struct chan *c, const struct msg *m)
 	    (unsigned long long)m->serial, m->desc->name);
 }
 
-static void
-on_unsupported(struct chan *c, const struct msg *m)
-{
-	job_refuse(c, m->serial, m->body, XERR_ENOTSUP,
-	    "this runner cannot do this");
-}
-
 /* --- asking the runner --- */
 
 static unsigned int
 op_wait(const struct op *op)
 {
-	return op->asked == V1_EXEC ? op->timeout + V1_EXEC_SLACK :
-	    V1_FILE_WAIT;
+	if (op->asked == V1_EXEC)
+		return op->timeout + V1_EXEC_SLACK;
+	return op->asked == V1_DOWNLOAD_FILE ? DOWNLOAD_WAIT : V1_FILE_WAIT;
 }
 
 static void
@@ -247,6 +256,11 @@ op_timeout(evutil_socket_t fd, short what, void *arg)
 	struct op	*op = arg;
 	char		 text[128];
 
+	if (op->step == OP_PAUSE) {
+		op->step = OP_WORK;
+		op_ask(op, V1_BG_STATUS);
+		return;
+	}
 	/* A large answer over a slow line is on its way. */
 	if (op->link->in_message &&
 	    op->link->received - op->progress >= PROGRESS_MIN) {
@@ -261,13 +275,33 @@ op_timeout(evutil_socket_t fd, short what, void *arg)
 	op_refuse(op, XERR_ETIMEDOUT, text);
 }
 
+/* Those that carry what came from front were written as it came. */
+static bool
+is_written(enum v1_type type)
+{
+	return type == V1_EXEC || type == V1_WRITE_FILE ||
+	    type == V1_BG_EXEC || type == V1_STDIO_START ||
+	    type == V1_PTY_CREATE;
+}
+
+void
+op_pause(struct op *op)
+{
+	free(op->mem);
+	op->mem = NULL;
+	budget_give(op->held);
+	op->held = 0;
+	op->step = OP_PAUSE;
+	op_arm(op, POLL_S);
+}
+
 void
 op_ask(struct op *op, enum v1_type type)
 {
 	struct buf text = { 0 };
 
 	op->asked = type;
-	if (type == V1_EXEC || type == V1_WRITE_FILE) {
+	if (is_written(type)) {
 		text = op->text;
 		memset(&op->text, 0, sizeof(op->text));
 		memcpy(op->id, op->text_id, sizeof(op->id));
@@ -289,7 +323,12 @@ op_handed(struct op *op)
 	struct exec_job_started started = { op->job, 0 };
 
 	op->out = NULL;
+	if (op->stream != NULL && op->asked == V1_UNKNOWN) {
+		stream_handed(op);
+		return;
+	}
 	op->handed = true;
+	op->unseen = false;
 	op->at_us = now_us();
 	op_arm(op, op_wait(op));
 	if (op->asked == V1_EXEC)
@@ -305,6 +344,10 @@ op_answer(struct op *op, struct v1_message *msg)
 
 	evtimer_del(op->timer);
 	op->asked = V1_UNKNOWN;
+	if (op->stream != NULL) {	/* what it holds is its input */
+		reply_take(op, asked, msg);
+		return;
+	}
 	free(op->mem);
 	budget_give(op->held);
 	op->mem = l->mem;
@@ -318,16 +361,48 @@ op_answer(struct op *op, struct v1_message *msg)
 
 /* --- what front asks --- */
 
-static void
-input_grant(struct op *op, uint8_t stream)
+void
+op_grant(struct op *op, uint8_t stream, uint64_t window)
 {
 	struct exec_job_credit credit = { op->job, stream,
-	    op->taken + INPUT_WINDOW };
+	    op->taken + window };
 
-	if (op->granted > op->taken + INPUT_WINDOW / 2)
+	if (op->granted > op->taken + window / 2)
 		return;
 	op->granted = credit.upto;
 	op_send(op, EXEC_JOB_CREDIT, &credit);
+}
+
+static void
+input_grant(struct op *op, uint8_t stream)
+{
+	op_grant(op, stream, INPUT_WINDOW);
+}
+
+/* Existing runners do these as themselves only. */
+static bool
+start_refused(struct op *op, const struct exec_job_start *start)
+{
+	if (start->kind > JOB_PTY)
+		op_refuse(op, XERR_ENOTSUP, "no such kind of job");
+	else if (start->kind != JOB_EXEC && start->run_as_user.len > 0)
+		op_refuse(op, XERR_ENOTSUP, "this runner does this only as "
+		    "its own user");
+	else if (!utf8_valid(start->dir.p, start->dir.len))
+		op_refuse(op, XERR_EINVAL,
+		    "this runner takes names in UTF-8 only");
+	else
+		return false;
+	return true;
+}
+
+static bool
+start_task(struct op *op, const struct exec_job_start *start)
+{
+	const struct task *t = task_new(op, start);
+
+	op->unseen = t != NULL;
+	return t != NULL && request_task(op, t, start);
 }
 
 static void
@@ -336,11 +411,11 @@ on_job_start(struct chan *c, const struct msg *m)
 	const struct exec_job_start	*start = m->body;
 	struct op			*op = op_new(c, m, &start->job);
 
-	if (op == NULL)
+	if (op == NULL || start_refused(op, start))
 		return;
-	if (start->kind != JOB_EXEC) {
-		op_refuse(op, XERR_ENOTSUP,
-		    "runners cannot do this yet: only commands and files");
+	op->kind = start->kind;
+	if (op->kind == JOB_STDIO || op->kind == JOB_PTY) {
+		stream_start(op, start);
 		return;
 	}
 	op->step = OP_INPUT;
@@ -349,10 +424,8 @@ on_job_start(struct chan *c, const struct msg *m)
 	    (start->timeout_ms % 1000 != 0);
 	if (op->timeout == 0 || op->timeout > V1_TIMEOUT_MAX)
 		op->timeout = V1_TIMEOUT_MAX;
-	if (!utf8_valid(start->dir.p, start->dir.len))
-		op_refuse(op, XERR_EINVAL,
-		    "this runner takes names in UTF-8 only");
-	else if (!request_exec(op, start))
+	if (op->kind == JOB_TASK ? !start_task(op, start) :
+	    !request_exec(op, start))
 		op_refuse(op, XERR_EBUSY, "out of memory");
 	else
 		input_grant(op, STREAM_STDIN);
@@ -394,10 +467,19 @@ static void
 on_job_data(struct chan *c, const struct msg *m)
 {
 	const struct exec_job_data	*data = m->body;
-	struct op			*op = input_op(c, m, &data->job,
-					    data->stream, data->offset);
+	struct op			*op = op_find(c, m, &data->job);
 	char				 text[96];
 
+	if (op != NULL && op->stream != NULL) {
+		if (data->stream != STREAM_STDIN ||
+		    data->offset != op->taken ||
+		    data->bytes.len > op->granted - op->taken)
+			chan_refuse(c, "input out of order or credit");
+		else
+			stream_input(op, data);
+		return;
+	}
+	op = input_op(c, m, &data->job, data->stream, data->offset);
 	if (op == NULL)
 		return;
 	if (data->bytes.len > op->granted - op->taken) {
@@ -420,9 +502,13 @@ static void
 on_job_eof(struct chan *c, const struct msg *m)
 {
 	const struct exec_job_eof	*eof = m->body;
-	struct op			*op = input_op(c, m, &eof->job,
-					    eof->stream, eof->offset);
+	struct op			*op = op_find(c, m, &eof->job);
 
+	if (op != NULL && op->stream != NULL) {
+		stream_eof(op);
+		return;
+	}
+	op = input_op(c, m, &eof->job, eof->stream, eof->offset);
 	if (op == NULL)
 		return;
 	op->step = OP_WORK;
@@ -434,7 +520,8 @@ on_job_eof(struct chan *c, const struct msg *m)
 		else if (!request_exec_end(op))
 			op_refuse(op, XERR_EBUSY, "out of memory");
 		else
-			op_ask(op, V1_EXEC);
+			op_ask(op, op->kind == JOB_TASK ? V1_BG_EXEC :
+			    V1_EXEC);
 		return;
 	}
 	if (!request_put_end(op))
@@ -481,6 +568,10 @@ on_job_cancel(struct chan *c, const struct msg *m)
 		return;
 	if (op->type != EXEC_JOB_START) {
 		op_refuse(op, XERR_EIO, "cancelled");
+		return;
+	}
+	if (op->stream != NULL) {
+		stream_cancel(op);
 		return;
 	}
 	unseen = !op->handed;
@@ -595,4 +686,101 @@ on_file_put(struct chan *c, const struct msg *m)
 		op_refuse(op, XERR_EBUSY, "out of memory");
 	else
 		input_grant(op, STREAM_FILE);
+}
+
+static void
+on_job_resize(struct chan *c, const struct msg *m)
+{
+	const struct exec_job_resize	*resize = m->body;
+	struct op			*op = op_find(c, m, &resize->job);
+
+	if (op != NULL && op->stream != NULL)
+		stream_resize(op, resize);
+}
+
+/* A new op about a task of this runner; NULL: refused. */
+static struct op *
+op_new_task(struct chan *c, const struct msg *m, const struct id16 *job,
+    const struct id16 *task)
+{
+	struct op *op = op_new(c, m, job);
+
+	if (op == NULL)
+		return NULL;
+	op->task = *task;
+	if (task_find(op->link, task) == NULL) {
+		op_refuse(op, XERR_ENOENT, "no such task");
+		return NULL;
+	}
+	return op;
+}
+
+static void
+on_task_list(struct chan *c, const struct msg *m)
+{
+	const struct exec_task_list	*ask = m->body;
+	struct op			*op = op_new(c, m, &ask->job);
+
+	if (op == NULL)
+		return;
+	op->begun_us = now_us();
+	task_list_next(op);
+}
+
+static void
+on_task_read(struct chan *c, const struct msg *m)
+{
+	const struct exec_task_read	*ask = m->body;
+	struct op			*op = op_new_task(c, m, &ask->job,
+					    &ask->task);
+
+	if (op == NULL)
+		return;
+	op->follow = ask->follow;
+	op->outputs[0].stream = STREAM_STDOUT;
+	op->outputs[0].sent = ask->stdout_offset;
+	op->outputs[1].stream = STREAM_STDERR;
+	op->outputs[1].sent = ask->stderr_offset;
+	op_ask(op, V1_BG_STATUS);
+}
+
+static void
+on_task_kill(struct chan *c, const struct msg *m)
+{
+	const struct exec_task_kill	*ask = m->body;
+	struct op			*op = op_new_task(c, m, &ask->job,
+					    &ask->task);
+
+	if (op == NULL)
+		return;
+	if (task_find(op->link, &op->task)->running)
+		op_ask(op, V1_BG_KILL);
+	else
+		op_done(op);
+}
+
+static bool
+is_http(struct slice url)
+{
+	return url.len > 8 && memchr(url.p, '\0', url.len) == NULL &&
+	    (strncasecmp(url.p, "http://", 7) == 0 ||
+	    strncasecmp(url.p, "https://", 8) == 0);
+}
+
+static void
+on_fetch(struct chan *c, const struct msg *m)
+{
+	const struct exec_fetch	*ask = m->body;
+	struct op		*op = op_new_path(c, m, &ask->job, ask->path);
+
+	if (op == NULL)
+		return;
+	op->limit = ask->limit;
+	/* An existing runner in docker mode takes every scheme. */
+	if (!is_http(ask->url))
+		op_refuse(op, XERR_EINVAL, "only http and https");
+	else if ((op->url = strndup(ask->url.p, ask->url.len)) == NULL)
+		op_refuse(op, XERR_EBUSY, "out of memory");
+	else
+		op_ask(op, V1_DOWNLOAD_FILE);
 }

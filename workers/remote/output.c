@@ -132,6 +132,10 @@ output_pump(struct op *op)
 	if (!output_is_over(&op->outputs[0]) ||
 	    !output_is_over(&op->outputs[1]))
 		return;
+	if (op->type == EXEC_TASK_READ) {
+		task_read_sent(op);
+		return;
+	}
 	if (op->type == EXEC_JOB_START) {
 		op_exit(op);
 		return;
@@ -146,15 +150,19 @@ output_credit(struct op *op, uint8_t stream, uint64_t upto)
 {
 	struct output	*o = &op->outputs[0];
 
+	bool		 two = op->type == EXEC_JOB_START ||
+			    op->type == EXEC_TASK_READ;
+
 	/* May come before there is anything to send. */
-	if (op->type == EXEC_JOB_START && stream == STREAM_STDERR)
+	if (two && stream == STREAM_STDERR)
 		o = &op->outputs[1];
-	else if (stream != (op->type == EXEC_JOB_START ? STREAM_STDOUT :
-	    STREAM_FILE))
+	else if (stream != (two ? STREAM_STDOUT : STREAM_FILE))
 		return;
 	if (upto <= o->upto)
 		return;
 	o->upto = upto;
 	if (op->step == OP_OUTPUT)
 		output_pump(op);
+	else if (op->step == OP_STREAM)
+		stream_pump(op);
 }

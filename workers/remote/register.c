@@ -32,6 +32,7 @@
 #include "base/token.h"
 #include "proto/ctl_msg.h"
 #include "workers/remote/remote.h"
+#include "workers/remote/sync.h"
 
 #define WORKSPACE_MAX	4096	/* as runner_status can carry */
 #define PROVIDER_MAX	64
@@ -201,6 +202,7 @@ register_online(struct link *l)
 {
 	l->online = true;
 	register_status(l, true);
+	sync_start(l);
 }
 
 /* A new ledger knows nobody: it is told and asked again. */

@@ -80,6 +80,7 @@ enum link_state {
 TAILQ_HEAD(op_list, op);
 TAILQ_HEAD(session_list, session);
 TAILQ_HEAD(link_list, link);
+TAILQ_HEAD(task_list, task);
 
 struct link {
 	struct table_node by_serial;
@@ -115,7 +116,9 @@ struct link {
 
 	struct op_list	 ops;
 	struct session_list sessions;
-	unsigned int	 nops;
+	struct task_list tasks;
+	unsigned int	 nops, ntasks;
+	unsigned int	 nfull;		/* streams over their mark */
 	size_t		 reserved;	/* for answers, by its ops */
 	size_t		 charged;	/* of the budget: max(cap, reserved) */
 };
@@ -174,7 +177,35 @@ enum op_step {
 	OP_LOOK,		/* a stat before the operation proper */
 	OP_PARENT,		/* mkdir_all before it */
 	OP_WORK,
-	OP_OUTPUT		/* the answer goes to front under credit */
+	OP_OUTPUT,		/* the answer goes to front under credit */
+	OP_PAUSE,		/* until the runner is asked again */
+	OP_STREAM		/* struct stream knows */
+};
+
+/* A task of version 1: lost with its runner's connection. */
+struct task {
+	TAILQ_ENTRY(task) entry;	/* of its link */
+	struct id16	 id;
+	char		 name[40];	/* as the runner knows it */
+	char		*command;
+	bool		 running, killed;
+	uint8_t		 how;
+	int32_t		 code;
+	uint64_t	 started_ms, ended_ms;
+	uint64_t	 asked_us;	/* how it is */
+	uint64_t	 sizes[2];	/* of its output, when last seen */
+};
+
+/* Pipes, or a terminal, of version 1. */
+struct stream {
+	bool		 pty, started, ended;
+	bool		 eof;		/* no more input */
+	bool		 closing;	/* the runner was asked to */
+	bool		 cancelled;
+	bool		 full;		/* counted by its link */
+	char		 id[24], input_id[24];
+	struct buf	 out;		/* came, and not yet front's */
+	struct event	*pace;		/* of what it writes */
 };
 
 /* A stream towards front, out of the answer's memory. */
@@ -212,6 +243,13 @@ struct op {
 	uint32_t	 mode;
 	uint32_t	 timeout;	/* s */
 	bool		 parents, recursive, missing_ok;
+	uint8_t		 kind;		/* of job_start */
+	bool		 follow;
+	bool		 unseen;	/* the task is not the runner's */
+	struct id16	 task;
+	char		*url;
+	struct stream	*stream;	/* or NULL */
+	uint64_t	 begun_us;
 
 	/* Input, and the request it becomes. */
 	struct buf	 input;		/* stdin */
@@ -251,6 +289,8 @@ uint64_t	 now_us(void);
  * tried again soon: many credits at once may not fill a channel.
  */
 bool		 peer_is_full(enum role);
+/* NULL when it is down; our own role: the copier of skills. */
+struct chan	*peer_chan(enum role);
 /* All runners' memory.  _take: false when it does not fit. */
 bool		 budget_take(size_t);
 void		 budget_force(size_t);
@@ -326,6 +366,10 @@ void	 op_exit(struct op *);
 void	 op_free(struct op *);
 /* Ask the runner; the op may be gone afterwards. */
 void	 op_ask(struct op *, enum v1_type);
+/* Not now: what it holds is given back, bg_status is asked later. */
+void	 op_pause(struct op *);
+/* Room for its input. */
+void	 op_grant(struct op *, uint8_t stream, uint64_t window);
 void	 op_send(struct op *, uint16_t type, const void *body);
 
 /* The message of a session to a runner of version 1. */
@@ -360,11 +404,49 @@ void	 jobs_release(struct v2 *);
 /* The runner does not know what this type opened. */
 void	 jobs_unsupported(struct v2 *, uint16_t type);
 
+/* task.c: tasks of version 1. */
+struct task *task_find(const struct link *, const struct id16 *);
+/* A start is asked for: NULL, refused. */
+struct task *task_new(struct op *, const struct exec_job_start *);
+void	 task_forget(struct link *, const struct id16 *);
+void	 tasks_clear(struct link *);
+void	 task_list_next(struct op *);
+void	 task_read_sent(struct op *);
+void	 task_take_started(struct op *, struct v1_value *);
+void	 task_take_output(struct op *, struct v1_value *);
+void	 task_take_killed(struct op *, struct v1_value *);
+/* false: an error like any other; true: the op may be gone. */
+bool	 task_take_error(struct op *, enum v1_type, enum xerr, const char *);
+
+/* stream.c: pipes and terminals of version 1. */
+void	 stream_start(struct op *, const struct exec_job_start *);
+void	 stream_input(struct op *, const struct exec_job_data *);
+void	 stream_eof(struct op *);
+void	 stream_resize(struct op *, const struct exec_job_resize *);
+void	 stream_cancel(struct op *);
+void	 stream_free(struct op *);
+/* What was written has left. */
+void	 stream_handed(struct op *);
+void	 stream_pump(struct op *);
+void	 stream_take_started(struct op *, struct v1_value *);
+void	 stream_take_closed(struct op *, struct v1_value *);
+/* A message without an id: may be about one of these. */
+bool	 stream_push(struct link *, struct v1_message *);
+/* The answer to input, which only an error is. */
+bool	 stream_input_answer(struct link *, struct v1_message *);
+
 /* output.c: an answer on its way to front. */
 void	 output_pump(struct op *);
 void	 output_credit(struct op *, uint8_t stream, uint64_t upto);
 
 /* request.c: exec.def to JSON.  false: no memory. */
+void	 request_id(char id[24]);
+void	 request_open(const struct op *, struct jsonw *, struct buf *,
+	    enum v1_type, const char *id);
+bool	 request_end(struct jsonw *);
+bool	 request_task(struct op *, const struct task *,
+	    const struct exec_job_start *);
+bool	 request_stream(struct op *, const struct exec_job_start *);
 bool	 request_simple(struct op *, enum v1_type, struct buf *,
 	    char id[24]);
 bool	 request_exec(struct op *, const struct exec_job_start *);
@@ -378,5 +460,9 @@ bool	 request_is_root(const struct op *);
 
 /* reply.c: JSON to exec.def. */
 void	 reply_take(struct op *, enum v1_type asked, struct v1_message *);
+void	 reply_malformed(struct op *);
+/* The code of an error message; the text, not empty. */
+#define REPLY_TEXT_MAX	1024
+enum xerr reply_error(struct v1_value *body, char text[REPLY_TEXT_MAX + 1]);
 
 #endif

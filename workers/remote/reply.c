@@ -25,12 +25,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "base/compat/compat.h"
 #include "base/log.h"
 #include "workers/remote/remote.h"
 
-#define TEXT_MAX	1024	/* of job_refused */
 #define NAME_MAX_V1	256	/* of file_info and file_entries */
 
 static void	take_exec(struct op *, struct v1_value *);
@@ -38,6 +38,7 @@ static void	take_stat(struct op *, struct v1_value *);
 static void	take_entries(struct op *, struct v1_value *);
 static void	take_content(struct op *, struct v1_value *);
 static void	take_ok(struct op *, struct v1_value *);
+static void	take_download(struct op *, struct v1_value *);
 
 static const struct {
 	enum v1_type	 asked;
@@ -51,6 +52,14 @@ static const struct {
 	{ V1_MKDIR_ALL, take_ok },
 	{ V1_REMOVE, take_ok },
 	{ V1_REMOVE_ALL, take_ok },
+	{ V1_DOWNLOAD_FILE, take_download },
+	{ V1_BG_EXEC, task_take_started },
+	{ V1_BG_STATUS, task_take_output },
+	{ V1_BG_KILL, task_take_killed },
+	{ V1_STDIO_START, stream_take_started },
+	{ V1_STDIO_CLOSE, stream_take_closed },
+	{ V1_PTY_CREATE, stream_take_started },
+	{ V1_PTY_CLOSE, stream_take_closed },
 };
 
 /*
@@ -68,6 +77,7 @@ static const struct {
 	{ "operation not permitted", XERR_EPERM },
 	{ "not a directory", XERR_ENOTDIR },
 	{ "is a directory", XERR_EISDIR },
+	{ "task id not found", XERR_ENOENT },
 	{ "requires args to be set", XERR_EINVAL },
 	{ "argument list too long", XERR_E2BIG },
 	{ "file name too long", XERR_EINVAL },
@@ -75,8 +85,8 @@ static const struct {
 
 #define NITEMS(a)	(sizeof(a) / sizeof((a)[0]))
 
-static void
-malformed(struct op *op)
+void
+reply_malformed(struct op *op)
 {
 	log_info("connection %llu: an answer without its fields",
 	    (unsigned long long)op->link->serial);
@@ -99,20 +109,37 @@ error_code(enum xerr code, const char *text)
 	return code;
 }
 
-static void
-take_error(struct op *op, struct v1_value *body)
+enum xerr
+reply_error(struct v1_value *body, char text[REPLY_TEXT_MAX + 1])
 {
 	struct v1_member	m[] = { { .key = "message" },
 				    { .key = "code" } };
-	char			text[TEXT_MAX + 1];
 	enum xerr		code;
 
 	v1_members(body, m, NITEMS(m));
-	text_clean(text, TEXT_MAX, v1_string(&m[0].value));
+	text_clean(text, REPLY_TEXT_MAX, v1_string(&m[0].value));
 	code = error_code(v1_error_code(v1_string(&m[1].value)), text);
 	if (text[0] == '\0')
-		strlcpy(text, "the runner gave no reason", sizeof(text));
-	if (code == XERR_ENOENT && op->type == EXEC_FILE_REMOVE &&
+		strlcpy(text, "the runner gave no reason",
+		    REPLY_TEXT_MAX + 1);
+	return code;
+}
+
+static void
+take_error(struct op *op, enum v1_type asked, struct v1_value *body)
+{
+	char		 text[REPLY_TEXT_MAX + 1];
+	enum xerr	 code = reply_error(body, text);
+
+	if (task_take_error(op, asked, code, text))
+		return;
+	/* There is nothing to be closed. */
+	if (op->stream != NULL && !op->stream->started)
+		op->stream->ended = true;
+	/* Older runners know no terminals. */
+	if (asked == V1_PTY_CREATE && code == XERR_EINVAL)
+		op_refuse(op, XERR_ENOTSUP, "this runner has no terminals");
+	else if (code == XERR_ENOENT && op->type == EXEC_FILE_REMOVE &&
 	    op->missing_ok)
 		op_done(op);
 	else
@@ -125,7 +152,7 @@ reply_take(struct op *op, enum v1_type asked, struct v1_message *msg)
 	size_t i;
 
 	if (msg->type == V1_ERROR) {
-		take_error(op, &msg->body);
+		take_error(op, asked, &msg->body);
 		return;
 	}
 	/* As the reference does: any other type is success.  Whether it is
@@ -135,7 +162,7 @@ reply_take(struct op *op, enum v1_type asked, struct v1_message *msg)
 			takes[i].take(op, &msg->body);
 			return;
 		}
-	malformed(op);
+	reply_malformed(op);
 }
 
 static bool
@@ -160,7 +187,7 @@ take_exec(struct op *op, struct v1_value *body)
 	    code < INT32_MIN || code > INT32_MAX ||
 	    (m[3].value.kind > V1_NULL &&
 	    !v1_bool(&m[3].value, &timed_out))) {
-		malformed(op);
+		reply_malformed(op);
 		return;
 	}
 	op->duration_us = now_us() - op->at_us;
@@ -228,7 +255,7 @@ take_stat(struct op *op, struct v1_value *body)
 	    !v1_int(&m[1].value, &size) || size < 0 ||
 	    !v1_int(&m[2].value, &mode) || mode < 0 || mode > UINT32_MAX ||
 	    !v1_bool(&m[4].value, &is_dir)) {
-		malformed(op);
+		reply_malformed(op);
 		return;
 	}
 	v1_time_parse(v1_string(&m[3].value), &mtime);
@@ -309,7 +336,7 @@ take_entries(struct op *op, struct v1_value *body)
 
 	if (!v1_members(body, m, NITEMS(m)) ||
 	    (m[0].value.kind != V1_ARRAY && m[0].value.kind != V1_NULL)) {
-		malformed(op);
+		reply_malformed(op);
 		return;
 	}
 	while (v1_element(&m[0].value, &element)) {
@@ -352,14 +379,14 @@ take_content(struct op *op, struct v1_value *body)
 	uint64_t		 size, from;
 
 	if (!v1_members(body, m, NITEMS(m)) || !is_text(&m[0].value)) {
-		malformed(op);
+		reply_malformed(op);
 		return;
 	}
 	text = v1_string(&m[0].value);
 	o->text = m[0].value.p;
 	o->text_len = text.len == 0 ? 0 : strip_breaks(o->text, text.len);
 	if (o->text_len % 4 != 0) {
-		malformed(op);
+		reply_malformed(op);
 		return;
 	}
 	size = o->text_len / 4 * 3;
@@ -389,4 +416,32 @@ take_ok(struct op *op, struct v1_value *body)
 	}
 	op->step = OP_WORK;
 	op_ask(op, V1_WRITE_FILE);
+}
+
+static void
+take_download(struct op *op, struct v1_value *body)
+{
+	struct v1_member	m[] = { { .key = "size" } };
+	struct exec_file_info	info = { .job = op->job,
+				    .mode = S_IFREG | 0644 };
+	const char		*slash = strrchr(op->path, '/');
+	int64_t			size;
+
+	if (!v1_members(body, m, NITEMS(m)) ||
+	    !v1_int(&m[0].value, &size) || size < 0) {
+		reply_malformed(op);
+		return;
+	}
+	/* Existing runners take 100 MiB and no other limit. */
+	if (op->limit != 0 && (uint64_t)size > op->limit) {
+		op_refuse(op, XERR_E2BIG, "the download is over its limit");
+		return;
+	}
+	text_clean(op->name, NAME_MAX_V1, slice_str(slash != NULL ?
+	    slash + 1 : op->path));
+	info.name = slice_str(op->name);
+	info.size = (uint64_t)size;
+	info.mtime_ns = (int64_t)time(NULL) * 1000000000;
+	op_send(op, EXEC_FILE_INFO, &info);
+	op_done(op);
 }

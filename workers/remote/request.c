@@ -29,6 +29,9 @@
 
 static void	body_path(const struct op *, struct jsonw *);
 static void	body_mkdir(const struct op *, struct jsonw *);
+static void	body_task(const struct op *, struct jsonw *);
+static void	body_stream(const struct op *, struct jsonw *);
+static void	body_download(const struct op *, struct jsonw *);
 
 static const struct {
 	enum v1_type	 type;
@@ -40,6 +43,11 @@ static const struct {
 	{ V1_REMOVE, body_path },
 	{ V1_REMOVE_ALL, body_path },
 	{ V1_MKDIR_ALL, body_mkdir },
+	{ V1_BG_STATUS, body_task },
+	{ V1_BG_KILL, body_task },
+	{ V1_STDIO_CLOSE, body_stream },
+	{ V1_PTY_CLOSE, body_stream },
+	{ V1_DOWNLOAD_FILE, body_download },
 };
 
 /* What turns a line of text into an argument vector, by the shell's name. */
@@ -57,7 +65,7 @@ static const struct {
 #define NITEMS(a)	(sizeof(a) / sizeof((a)[0]))
 
 /* Opaque to the runner and never used twice on a connection. */
-static void
+void
 request_id(char id[24])
 {
 	static uint64_t counter;
@@ -66,20 +74,20 @@ request_id(char id[24])
 	    (unsigned long long)number_mix(++counter));
 }
 
-static void
+void
 request_open(const struct op *op, struct jsonw *w, struct buf *b,
-    enum v1_type type, char id[24])
+    enum v1_type type, const char *id)
 {
-	request_id(id);
 	jsonw_init(w, b);
 	jsonw_object(w, NULL);
-	jsonw_text(w, "id", id);
+	if (id != NULL)
+		jsonw_text(w, "id", id);
 	jsonw_text(w, "type", v1_type_name(type));
 	jsonw_text(w, "user_id", op->link->user);
 	jsonw_object(w, "body");
 }
 
-static bool
+bool
 request_end(struct jsonw *w)
 {
 	jsonw_end(w);
@@ -112,12 +120,34 @@ body_mkdir(const struct op *op, struct jsonw *w)
 	jsonw_uint(w, "perm", op->step == OP_PARENT ? 0755 : op->mode);
 }
 
+static void
+body_task(const struct op *op, struct jsonw *w)
+{
+	const struct task *t = task_find(op->link, &op->task);
+
+	jsonw_text(w, "task_id", t != NULL ? t->name : "");
+}
+
+static void
+body_stream(const struct op *op, struct jsonw *w)
+{
+	jsonw_text(w, "stream_id", op->stream->id);
+}
+
+static void
+body_download(const struct op *op, struct jsonw *w)
+{
+	jsonw_text(w, "url", op->url);
+	jsonw_text(w, "output_path", op->path);
+}
+
 bool
 request_simple(struct op *op, enum v1_type type, struct buf *b, char id[24])
 {
 	struct jsonw	w;
 	size_t		i;
 
+	request_id(id);
 	request_open(op, &w, b, type, id);
 	for (i = 0; i < NITEMS(simple); i++)
 		if (simple[i].type == type)
@@ -214,14 +244,13 @@ has_word(const char *text, const char *word)
 }
 
 static void
-exec_args(const struct op *op, struct jsonw *w,
+add_args(const struct op *op, struct jsonw *w,
     const struct exec_job_start *start)
 {
 	const char	*shell = op->link->shell;
 	uint32_t	 i;
 	size_t		 s = 0;
 
-	jsonw_array(w, "args");
 	for (i = 0; i < start->argv.n; i++)
 		jsonw_str(w, NULL, start->argv.v[i]);
 	if (start->argv.n == 0) {
@@ -233,7 +262,24 @@ exec_args(const struct op *op, struct jsonw *w,
 		jsonw_text(w, NULL, shells[s].flag);
 		jsonw_str(w, NULL, start->command);
 	}
+}
+
+static void
+exec_args(const struct op *op, struct jsonw *w,
+    const struct exec_job_start *start)
+{
+	jsonw_array(w, "args");
+	add_args(op, w, start);
 	jsonw_end(w);
+}
+
+static void
+add_env(struct jsonw *w, const struct exec_job_start *start)
+{
+	uint32_t i;
+
+	for (i = 0; i < start->env.n; i++)
+		jsonw_str(w, NULL, start->env.v[i]);
 }
 
 /* All of it but stdin, which has not come yet. */
@@ -243,12 +289,12 @@ request_exec(struct op *op, const struct exec_job_start *start)
 	struct jsonw	*w = &op->w;
 	struct slice	 command = start->command;
 	char		*dir;
-	uint32_t	 i;
 
 	if ((dir = request_path(op->link, start->dir)) == NULL)
 		return false;
 	if (command.len == 0 && start->argv.n > 0)
 		command = start->argv.v[0];
+	request_id(op->text_id);
 	request_open(op, w, &op->text, V1_EXEC, op->text_id);
 	jsonw_str(w, "command", command);
 	exec_args(op, w, start);
@@ -258,14 +304,105 @@ request_exec(struct op *op, const struct exec_job_start *start)
 	free(dir);
 	if (start->env.n > 0) {
 		jsonw_array(w, "env");
-		for (i = 0; i < start->env.n; i++)
-			jsonw_str(w, NULL, start->env.v[i]);
+		add_env(w, start);
 		jsonw_end(w);
 	}
 	jsonw_uint(w, "timeout", op->timeout);
 	if (start->run_as_user.len > 0)
 		jsonw_str(w, "run_as_user", start->run_as_user);
 	return !w->bad;
+}
+
+/*
+ * A runner's own `env` replaces the whole environment of a task (D22), or is
+ * ignored (D23): env(1) adds to it everywhere but on Windows.
+ */
+bool
+request_task(struct op *op, const struct task *t,
+    const struct exec_job_start *start)
+{
+	struct jsonw	*w = &op->w;
+	bool		 windows = is_windows(op->link->workspace);
+	char		*dir;
+
+	if ((dir = request_path(op->link, start->dir)) == NULL)
+		return false;
+	request_id(op->text_id);
+	request_open(op, w, &op->text, V1_BG_EXEC, op->text_id);
+	jsonw_text(w, "task_id", t->name);
+	jsonw_text(w, "command", t->command);
+	jsonw_array(w, "args");
+	if (start->env.n > 0 && !windows) {
+		jsonw_text(w, NULL, "env");
+		add_env(w, start);
+	}
+	add_args(op, w, start);
+	jsonw_end(w);
+	jsonw_bool(w, "shell", false);
+	if (*dir != '\0')
+		jsonw_text(w, "dir", dir);
+	free(dir);
+	if (start->env.n > 0 && windows) {
+		jsonw_array(w, "env");
+		add_env(w, start);
+		jsonw_end(w);
+	}
+	return !w->bad;
+}
+
+static void
+stream_env(const struct op *op, struct jsonw *w,
+    const struct exec_job_start *start)
+{
+	bool		 term = false;
+	uint32_t	 i;
+
+	for (i = 0; i < start->env.n; i++)
+		term |= start->env.v[i].len >= 5 &&
+		    memcmp(start->env.v[i].p, "TERM=", 5) == 0;
+	jsonw_array(w, "env");
+	if (op->stream->pty && !term)
+		jsonw_text(w, NULL, "TERM=xterm-256color");
+	add_env(w, start);
+	jsonw_end(w);
+}
+
+/* Unlike exec: the command is argv[0], args the rest. */
+bool
+request_stream(struct op *op, const struct exec_job_start *start)
+{
+	const struct stream	*st = op->stream;
+	struct jsonw		*w = &op->w;
+	char			*dir;
+	uint32_t		 i;
+
+	if ((dir = request_path(op->link, start->dir)) == NULL)
+		return false;
+	request_id(op->text_id);
+	request_open(op, w, &op->text, st->pty ? V1_PTY_CREATE :
+	    V1_STDIO_START, op->text_id);
+	jsonw_text(w, "stream_id", st->id);
+	if (start->argv.n == 0 && start->command.len > 0)
+		jsonw_text(w, "command", "sh");
+	else
+		jsonw_str(w, "command", start->argv.n > 0 ?
+		    start->argv.v[0] : start->command);
+	jsonw_array(w, "args");
+	for (i = 1; i < start->argv.n; i++)
+		jsonw_str(w, NULL, start->argv.v[i]);
+	if (start->argv.n == 0 && start->command.len > 0) {
+		jsonw_text(w, NULL, "-c");
+		jsonw_str(w, NULL, start->command);
+	}
+	jsonw_end(w);
+	stream_env(op, w, start);
+	jsonw_text(w, "dir", dir);
+	free(dir);
+	if (st->pty) {
+		jsonw_uint(w, "cols", start->cols);
+		jsonw_uint(w, "rows", start->rows);
+	}
+	return request_end(w);
 }
 
 bool
@@ -287,6 +424,7 @@ request_put(struct op *op)
 {
 	static const char data[] = ",\"data\":\"";
 
+	request_id(op->text_id);
 	request_open(op, &op->w, &op->text, V1_WRITE_FILE, op->text_id);
 	jsonw_text(&op->w, "path", op->path);
 	jsonw_uint(&op->w, "perm", op->mode);

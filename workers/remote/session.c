@@ -61,7 +61,7 @@ session_find(struct chan *c, uint64_t serial)
 struct chan *
 session_peer(const struct session *s)
 {
-	return child_peer(s->peer);
+	return peer_chan(s->peer);
 }
 
 static void
@@ -205,5 +205,7 @@ sessions_flush(void)
 			next = TAILQ_NEXT(op, of_session);
 			if (op->step == OP_OUTPUT)
 				output_pump(op);
+			else if (op->step == OP_STREAM)
+				stream_pump(op);
 		}
 }
