@@ -277,23 +277,58 @@ def test_wire(t, r):
     docker_v1.play(t, r.engine, IMAGE, os.path.join(r.sup.build, "xbot-runner"))
 
 
-# A container has no path that is out of bounds, and busybox's own words.
-NOT_HERE = ("test_escapes", "test_directory", "test_delete")
+# A container has no path that is out of bounds, a shorter path of its
+# workspace, no pgrep, a shell with another line editor, and other words.
+NOT_HERE = ("test_escapes", "test_directory", "test_delete", "test_download",
+            "test_environment", "test_kill_tree", "test_pty",
+            "test_pty_hangup")
+
+
+def conform():
+    """The suite of that name, as a module."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                           "../conform")
+    if path not in sys.path:
+        sys.path.insert(0, path)
+    spec = importlib.util.spec_from_file_location("conform",
+                                                  f"{path}/run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_terminal(t, r):
+    module = conform()
+    place = module.Place(r.sup, "alice", "remote", "box", "/workspace")
+    with module.streams.opened(place, "pty", cols=91, rows=33) as s:
+        s.send(b"stty size\n")
+        s.expect(b"33 91\r\n")
+        s.ask(type="resize", cols=120, rows=40)
+        s.send(b"sleep 0.2; stty size\n")
+        s.expect(b"40 120\r\n")
+        t.ok(True, "a terminal, resized")
+        s.send(b"echo wait''ing; sleep 996\n")
+        s.expect(b"waiting\r\n")
+        s.send(b"\x03")
+        s.expect(b"^C\r\n")
+        s.send(b"echo code=$?\n")
+        s.expect(b"code=130\r\n")
+        t.ok(True, "Ctrl-C reaches the program")
+        s.send(b"(sleep 997 & sleep 998)\n")
+        wait_for("job", lambda: "sleep 998" in out(place.exec("ps -o args")))
+    wait_for("hangup", lambda: "sleep 99" not in out(
+        place.exec("ps -o args | grep '[s]leep'")))
+    t.ok(True, "a client that goes hangs up")
 
 
 def test_conform(t, r):
     """What none and a container answer to the same requests."""
-    conform = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                           "../conform")
-    sys.path.insert(0, conform)
-    spec = importlib.util.spec_from_file_location("conform",
-                                                  f"{conform}/run.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = conform()
     places = [module.Place(r.sup, "carol", "none", "",
                            os.path.join(r.sup.work, "carol")),
               module.Place(r.sup, "alice", "remote", "box", "/workspace")]
-    for test in tests_of(module.execs) + tests_of(module.files):
+    for test in (tests_of(module.execs) + tests_of(module.files) +
+                 tests_of(module.tasks) + tests_of(module.streams)):
         if test.__name__ not in NOT_HERE:
             module.compare(t, test, places)
 
