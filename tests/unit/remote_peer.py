@@ -161,6 +161,11 @@ class Conn:
         assert m['type'] == kind and m['user_id'] == self.user, m
         return m
 
+    def asked_push(self, kind):
+        m = self.next()
+        assert m['type'] == kind and 'id' not in m, m
+        return m
+
     def answer(self, request, kind='ok', body=None, **more):
         m = {'id': request['id'], 'type': kind}
         if body is not None:
@@ -345,9 +350,10 @@ class Session:
                 self.send('job_credit', stream=stream, upto=credit)
         return self
 
-    def end(self, timeout=20):
+    def end(self, timeout=20, stdout=b''):
         """(streams, terminal message) when the job is over."""
         streams = collections.defaultdict(bytearray)
+        streams[1] += stdout
         while True:
             m = self.next(timeout)
             if m.name == 'job_data':

@@ -4,6 +4,7 @@
 
 usage: remote_test.py XBOT-REMOTE [test ...]
 """
+import base64
 import json
 import os
 import random
@@ -263,7 +264,7 @@ def exec_errors(w):
     s = Session(w).exec()
     c.answer(c.asked('exec'), 'error')
     refused(s.end()[1], 'EIO', 'no reason')
-    s = Session(w).exec(kind=1)
+    s = Session(w).exec(kind=9)
     refused(s.end()[1], 'ENOTSUP')
 
 
@@ -908,6 +909,383 @@ def random_answers(w):
                 c.raw(raw, frag=rng.randrange(1, 50))
         s.close()
     eq(w.faults, [])
+
+
+# --- tasks, pipes, terminals and downloads of version 1 ---
+
+def task(w, c, **fields):
+    """A task that has started; (its id, its id at the runner)."""
+    s = Session(w)
+    s.send('job_start', kind=1, **{'argv': ['x'], **fields})
+    s.send('job_eof', stream=0)
+    m = c.asked('bg_exec')
+    c.answer(m, 'bg_started', {'task_id': m['body']['task_id']})
+    s.wait('job_started')
+    s.close()
+    return s.job, m['body']['task_id']
+
+
+def status(c, state='running', out='', err='', code=None):
+    m = c.asked('bg_status')
+    body = {'task_id': m['body']['task_id'], 'status': state, 'stdout': out,
+            'stderr': err}
+    if code is not None:
+        body['exit_code'] = code
+    c.answer(m, 'bg_output', body)
+
+
+def read(w, ident, follow=True, out=0, err=0, credit=1 << 30):
+    s = Session(w)
+    s.send('task_read', task=ident, stdout_offset=out, stderr_offset=err,
+           follow=follow)
+    for stream in (1, 2):
+        if credit:
+            s.send('job_credit', stream=stream, upto=credit)
+    return s
+
+
+@test()
+def bg_start(w):
+    c = w.runner()
+    s = Session(w)
+    s.send('job_start', kind=1, argv=['a', 'b c'], env=['K=v'], dir='d')
+    s.send('job_data', stream=0, bytes=b'in')
+    s.send('job_eof', stream=0, offset=2)
+    m = c.asked('bg_exec')
+    name = m['body'].pop('task_id')
+    assert name.startswith('remote-req_'), name
+    eq(m['body'], {'command': 'a', 'args': ['env', 'K=v', 'a', 'b c'],
+                   'shell': False, 'dir': '/ws/d', 'stdin': 'in'})
+    w.settle(0.05)
+    eq([x.name for x in s.queue if x.name != 'job_credit'], [])
+    c.answer(m, 'bg_started', {'task_id': name})
+    eq(s.wait('job_started').job, s.job)
+    s = Session(w)
+    s.send('job_start', kind=1, command='x | y')
+    s.send('job_eof', stream=0)
+    m = c.asked('bg_exec')
+    eq((m['body']['command'], m['body']['args']),
+       ('x | y', ['sh', '-c', 'x | y']))
+    c.answer(m, 'error', {'message': 'task id in use', 'code': 'EEXIST'})
+    refused(s.wait('job_refused'), 'EEXIST', 'in use')
+    s = Session(w)
+    s.send('job_start', kind=1, argv=['x'], run_as_user='u')
+    refused(s.wait('job_refused'), 'ENOTSUP')
+    s = Session(w)          # it is known by the first alone
+    s.send('task_list')
+    status(c)
+    eq(s.wait('task_info').command, 'a')
+    eq(s.wait('job_done', 'task_info').name, 'job_done')
+
+
+@test()
+def bg_read(w):
+    """The snapshots repeat; the reader sees each byte once (D24)."""
+    c = w.runner()
+    ident, _ = task(w, c)
+    s = read(w, ident)
+    status(c, out='one\n')
+    i = s.wait('task_info')
+    eq((i.task, i.running, i.stdout_end), (ident, True, 4))
+    eq(bytes(s.wait('job_data').bytes), b'one\n')
+    start = time.monotonic()
+    # Half a character at its end is no character yet.
+    status(c, out='one\ntwo\ufffd', err='e')
+    assert 1.5 < time.monotonic() - start < 4
+    m = s.wait('job_data')
+    eq((m.offset, m.bytes), (4, b'two'))
+    m = s.wait('job_data')
+    eq((m.stream, m.offset, m.bytes), (2, 0, b'e'))
+    status(c, out='one\ntwo\u00e9.', err='e')
+    m = s.wait('job_data')
+    eq((m.offset, m.bytes), (7, '\u00e9.'.encode()))
+    status(c, 'failed', out='one\ntwo\u00e9.\ufffd', err='e', code=3)
+    eq(s.wait('job_data').bytes, b'\xef\xbf\xbd')
+    m = s.wait('job_exit')
+    eq((m.how, m.code), (EXITED, 3))
+    for state, code, how, want in (('completed', None, EXITED, 0),
+                                   ('failed', -1, SIGNALLED, 0),
+                                   ('killed', -1, KILLED, 0)):
+        ident, _ = task(w, c)
+        s = read(w, ident, out=2, err=0)
+        status(c, state, out='abcd', code=code)
+        i = s.wait('task_info')
+        eq(i.running, False)
+        m = s.wait('job_data')
+        eq((m.offset, m.bytes), (2, b'cd'))
+        m = s.wait('job_exit')
+        eq((m.how, m.code), (how, want))
+    s = read(w, ident, follow=False, credit=0)
+    status(c, 'killed', out='abcd', code=-1)
+    s.wait('task_info')
+    s.send('job_credit', stream=1, upto=3)
+    eq(s.wait('job_data').bytes, b'abc')
+    s.send('job_credit', stream=1, upto=5)
+    eq(s.wait('job_data').bytes, b'd')
+    eq(s.wait('job_done', 'job_exit').name, 'job_done')
+    refused(read(w, b'?' * 16).wait('job_refused'), 'ENOENT')
+
+
+@test()
+def bg_kill_and_list(w):
+    c = w.runner()
+    a, _ = task(w, c)
+    b, name = task(w, c, command='x y', argv=[])
+    s = Session(w)
+    s.send('task_kill', task=b)
+    m = c.asked('bg_kill')
+    eq(m['body'], {'task_id': name})
+    c.answer(m)
+    s.wait('job_done')
+    s = read(w, b)              # which some take for a failure (D26)
+    status(c, 'failed', code=-1)
+    eq(s.wait('job_exit').how, KILLED)
+    s = Session(w)
+    s.send('task_list')
+    status(c, 'completed')
+    got = {m.task: m for m in (s.wait('task_info'), s.wait('task_info'))}
+    eq(s.next().name, 'job_done')
+    eq((got[a].running, got[a].how), (False, EXITED))
+    eq((got[b].running, got[b].how, got[b].command), (False, KILLED, 'x y'))
+    assert got[a].ended_ms >= got[a].started_ms > 1 << 40
+    s = Session(w)
+    s.send('task_kill', task=a)         # has ended: nothing to do
+    s.wait('job_done')
+    x, _ = task(w, c)
+    s = Session(w)
+    s.send('task_kill', task=x)
+    c.answer(c.asked('bg_kill'), 'error', {
+        'message': 'task "a" is not running (status=failed)', 'code': 'EIO'})
+    s.wait('job_done')
+    s = read(w, x)
+    c.answer(c.asked('bg_status'), 'error', {
+        'message': 'task ID not found', 'code': 'EIO'})
+    refused(s.wait('job_refused'), 'EIO', 'lost')
+    s = Session(w)
+    s.send('task_kill', task=b'?' * 16)
+    refused(s.wait('job_refused'), 'ENOENT')
+
+
+@test()
+def bg_lost(w):
+    c = w.runner()
+    ident, _ = task(w, c)
+    s = read(w, ident)
+    status(c)
+    s.wait('task_info')
+    c.gone()
+    refused(s.wait('session_lost'), 'EIO')
+    c = w.runner()
+    refused(read(w, ident).wait('job_refused'), 'ENOENT')
+    s = Session(w)
+    s.send('task_list')
+    eq(s.next().name, 'job_done')
+
+
+@test()
+def bg_many(w):
+    c = w.runner()
+    ids = [task(w, c)[0] for _ in range(256)]
+    s = Session(w)
+    s.send('job_start', kind=1, argv=['x'])
+    refused(s.wait('job_refused'), 'EBUSY')
+    s = read(w, ids[3])
+    status(c, 'completed')
+    s.wait('job_exit')
+    task(w, c)
+    refused(read(w, ids[3]).wait('job_refused'), 'ENOENT')
+
+
+def stream(w, c, kind=2, ok=True, credit=1 << 30, **fields):
+    s = Session(w)
+    s.send('job_start', kind=kind, **{'argv': ['x'], **fields})
+    if credit:
+        s.send('job_credit', stream=1, upto=credit)
+    m = c.asked('stdio_start' if kind == 2 else 'pty_create')
+    if ok:
+        c.answer(m, 'ok', {'stream_id': m['body']['stream_id']})
+        s.wait('job_started')
+    return s, m
+
+
+@test()
+def stdio(w):
+    c = w.runner()
+    s, m = stream(w, c, ok=False, argv=['cat', '-u'], env=['A=b'], dir='d')
+    ident = m['body'].pop('stream_id')
+    eq(m['body'], {'command': 'cat', 'args': ['-u'], 'env': ['A=b'],
+                   'dir': '/ws/d'})
+    # What comes before ok waits for it (D28).
+    c.send(type='stdio_data', body={'stream_id': ident, 'data': b64(b'a')})
+    w.settle(0.05)
+    eq(list(s.queue), [])
+    c.answer(m, 'ok', {'stream_id': ident})
+    s.wait('job_started')
+    eq(s.wait('job_data').bytes, b'a')
+    want = os.urandom(150000)
+    for at in range(0, len(want), 5000):
+        s.send('job_data', stream=0, offset=at, bytes=want[at:at + 5000])
+    got, writes = b'', 0
+    while len(got) < len(want):
+        m = c.next()
+        eq((m['type'], 'id' in m, m['body']['stream_id']),
+           ('stdio_write', False, ident))
+        got += base64.b64decode(m['body']['data'])
+        writes += 1
+    assert got == want and writes < 15, writes
+    for i in range(5):
+        c.send(type='stdio_data', body={'stream_id': ident,
+                                        'data': b64(b'%d' % i * 32768)})
+    c.send(type='stdio_exit', body={'stream_id': ident, 'exit_code': 4})
+    streams, end = s.end(stdout=b'a')
+    eq((bytes(streams[1]), end.how, end.code),
+       (b'a' + b''.join(b'%d' % i * 32768 for i in range(5)), EXITED, 4))
+    w.settle(0.05)
+    eq(list(c.messages), [])
+
+
+@test()
+def stdio_ends(w):
+    c = w.runner()
+    s, m = stream(w, c)                 # its input ends: there is only close
+    s.send('job_data', stream=0, bytes=b'last')
+    s.send('job_eof', stream=0, offset=4)
+    c.asked_push('stdio_write')
+    m = c.asked('stdio_close')
+    c.send(type='stdio_exit', body={'stream_id': m['body']['stream_id'],
+                                    'exit_code': 0})
+    c.answer(m)
+    eq((s.end()[1].how), EXITED)
+    s, m = stream(w, c)
+    s.send('job_cancel')
+    c.answer(c.asked('stdio_close'))
+    eq(s.end()[1].how, KILLED)
+    s, m = stream(w, c)
+    s.close()                           # the client goes
+    c.asked('stdio_close')
+    s, m = stream(w, c)
+    c.send(type='stdio_exit', body={'stream_id': m['body']['stream_id'],
+                                    'exit_code': -1, 'error': 'x'})
+    eq(s.end()[1].how, SIGNALLED)
+    s, m = stream(w, c, ok=False)
+    c.answer(m, 'error', {'message': 'exec: "x": executable file not found '
+                                     'in $PATH', 'code': 'EIO'})
+    refused(s.end()[1], 'ENOENT')
+    s, m = stream(w, c)
+    c.send(type='stdio_data', body={'stream_id': m['body']['stream_id'],
+                                    'data': '!!!!'})
+    refused(s.end()[1], 'EIO', 'malformed')
+    c.asked('stdio_close')
+    for kind in ('stdio_data', 'stdio_exit', 'pty_data', 'pty_exit'):
+        for body in (None, [], {}, {'stream_id': 'x'}, {'stream_id': 5}):
+            c.send(type=kind, body=body)
+    s = Session(w).exec()
+    c.answer(c.asked('exec'), 'exec_result', RESULT)
+    s.end()
+    s, m = stream(w, c)
+    c.gone()
+    refused(s.end()[1], 'EIO')
+
+
+@test()
+def stdio_slow_client(w):
+    """Nobody reads: the runner is stopped, nothing is dropped."""
+    c = w.runner()
+    s, m = stream(w, c, credit=0)
+    ident = m['body']['stream_id']
+    block = os.urandom(32768)
+    n = 0
+    while n < 400:
+        text = json.dumps({'type': 'stdio_data', 'body': {
+            'stream_id': ident, 'data': b64(block)}}).encode()
+        if c.upto - c.sent < len(text):
+            w.settle(0.05)
+            if c.upto - c.sent < len(text):
+                break
+        c.raw(text, 1 << 20)
+        n += 1
+    assert 4 * MIB < n * 32768 < 6 * MIB, n
+    s.send('job_credit', stream=1, upto=1 << 30)
+    c.send(type='stdio_exit', body={'stream_id': ident, 'exit_code': 0})
+    streams, end = s.end()
+    assert bytes(streams[1]) == block * n
+    eq(end.how, EXITED)
+
+
+@test()
+def pty(w):
+    c = w.runner()
+    s, m = stream(w, c, kind=3, ok=False, argv=[], cols=90, rows=30)
+    ident = m['body'].pop('stream_id')
+    eq(m['body'], {'command': '', 'args': [], 'dir': '/ws', 'cols': 90,
+                   'rows': 30, 'env': ['TERM=xterm-256color']})
+    c.answer(m, 'ok', {'stream_id': ident})
+    s.wait('job_started')
+    s.send('job_data', stream=0, bytes=b'ls\n')
+    m = c.asked('pty_stdin')
+    eq(m['body'], {'stream_id': ident, 'data': b64(b'ls\n')})
+    assert m['id']
+    s.send('job_resize', cols=5, rows=6)
+    m = c.asked('pty_resize')
+    eq(m['body'], {'stream_id': ident, 'cols': 5, 'rows': 6})
+    c.send(type='pty_data', body={'stream_id': ident, 'data': b64(b'hello')})
+    eq(s.wait('job_data').bytes, b'hello')
+    s.send('job_cancel')
+    m = c.asked('pty_close')
+    c.send(type='pty_exit', body={'stream_id': ident, 'exit_code': 1})
+    c.answer(m)
+    eq(s.end()[1].how, KILLED)
+    s, m = stream(w, c, kind=3, env=['TERM=dumb', 'A=1'])
+    eq((m['body']['command'], m['body']['env']), ('x', ['TERM=dumb', 'A=1']))
+
+
+@test()
+def pty_of_existing_runners(w):
+    """Older ones have none; newer ones take no input (D30)."""
+    c = w.runner()
+    s, m = stream(w, c, kind=3, ok=False)
+    c.answer(m, 'error', {'message': 'unknown request type: pty_create',
+                          'code': 'EINVAL'})
+    refused(s.end()[1], 'ENOTSUP', 'no terminals')
+    s, m = stream(w, c, kind=3)
+    s.send('job_resize', cols=5, rows=6)
+    c.answer(c.asked('pty_resize'), 'error', {
+        'message': 'unknown request type: pty_resize', 'code': 'EINVAL'})
+    c.send(type='pty_data', body={'stream_id': m['body']['stream_id'],
+                                  'data': b64(b'$ ')})
+    eq(s.wait('job_data').bytes, b'$ ')
+    s.send('job_data', stream=0, bytes=b'x')
+    c.answer(c.asked('pty_stdin'), 'error', {
+        'message': 'unknown request type: pty_stdin', 'code': 'EINVAL'})
+    refused(s.end()[1], 'ENOTSUP',
+            'terminal input unsupported by this runner')
+    c.asked('pty_close')
+
+
+@test()
+def download(w):
+    c = w.runner()
+    s = Session(w)
+    s.send('fetch', url='https://h/f?x=1', path='sub/f', limit=0)
+    m = c.asked('download_file')
+    eq(m['body'], {'url': 'https://h/f?x=1', 'output_path': '/ws/sub/f'})
+    c.answer(m, 'ok', {'size': 77})
+    i = s.wait('file_info')
+    eq((i.name_, i.size), (b'f', 77))
+    s.wait('job_done')
+    for url in ('file:///etc/passwd', 'ftp://x/', '', 'http:/x', 'gopher://'):
+        s = Session(w)
+        s.send('fetch', url=url, path='f')
+        refused(s.wait('job_refused'), 'EINVAL')
+    s = Session(w)
+    s.send('fetch', url='http://h/f', path='f', limit=10)
+    c.answer(c.asked('download_file'), 'ok', {'size': 11})
+    refused(s.wait('job_refused', 'job_done'), 'E2BIG')
+    s = Session(w)
+    s.send('fetch', url='http://h/f', path='f')
+    c.answer(c.asked('download_file'), 'error', {
+        'message': 'HTTP 404', 'code': 'EIO'})
+    refused(s.wait('job_refused', 'job_done'), 'EIO', '404')
 
 
 # --- version 2 ---
