@@ -162,9 +162,7 @@ path_make(const struct engine_row *row, const struct engine_args *args)
 		return NULL;
 	}
 	for (p = row->path; *p != '\0' && ok; p++) {
-		if (*p != '%')
-			ok = buf_add(&out, p, 1) == 0;
-		else if (*++p == '%')
+		if (*p != '%' || *++p == '%')
 			ok = buf_add(&out, p, 1) == 0;
 		else
 			ok = arg_add(&out, *p == 'a' ? a : b);
@@ -543,9 +541,8 @@ engine_ref_split(const char *ref, char name[ENGINE_REF_MAX],
 	snprintf(tag, ENGINE_REF_MAX, "latest");
 	last = (last = strrchr(ref, '/')) != NULL ? last + 1 : ref;
 	/* The digest says it all: a tag beside it is dropped. */
-	if ((cut = strchr(last, '@')) != NULL)
-		snprintf(tag, ENGINE_REF_MAX, "%s", cut + 1);
-	else if ((cut = strchr(last, ':')) != NULL)
+	if ((cut = strchr(last, '@')) != NULL ||
+	    (cut = strchr(last, ':')) != NULL)
 		snprintf(tag, ENGINE_REF_MAX, "%s", cut + 1);
 	else
 		cut = ref + strlen(ref);
