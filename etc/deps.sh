@@ -23,7 +23,7 @@ tests='
 	bash ca-certificates curl openssl python3 python3-websockets procps tmux
 	util-linux vim
 	mandoc shellcheck clang clang-format libclang-rt-14-dev
-	docker.io busybox-static
+	docker.io docker-registry busybox-static
 '
 
 dry=no

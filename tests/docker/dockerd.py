@@ -4,21 +4,56 @@
 It keeps everything below one temporary directory, has no network, and ends
 with close(): an Engine that runs on the machine already is not touched.
 """
+import io
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 import tempfile
-import io
 
-from xbot import Log, wait_for
+from xbot import Log, free_port, wait_for
 
+REGISTRY = """version: 0.1
+log: {{level: warn}}
+storage: {{filesystem: {{rootdirectory: {dir}/registry}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+"""
 BUSYBOX = "/bin/busybox"
 PASSWD = ("root:x:0:0:root:/root:/bin/sh\n"
           "joe:x:1000:1000::/home/joe:/bin/sh\n")
 GROUP = "root:x:0:\njoe:x:1000:\nextra:x:2000:joe\n"
+
+
+class Registry:
+    """Debian's, on a port of loopback."""
+
+    def __init__(self, engine):
+        self.port = free_port()
+        config = f"{engine.dir}/registry.yml"
+        with open(config, "w", encoding="ascii") as f:
+            f.write(REGISTRY.format(dir=engine.dir, port=self.port))
+        self.process = subprocess.Popen(
+            ["/usr/bin/docker-registry", "serve", config],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, cwd="/")
+        wait_for("registry", self.ready)
+
+    def ready(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1):
+                return True
+        except OSError:
+            return False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
 
 
 class Engine:

@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "../lib"))
 
 import docker_v1
-from dockerd import Engine
+from dockerd import Engine, Registry
 from xbot import (ROOT, SAN, Log, Runner, Supervisor, Tap, alive, quote,
                   tests_of, verdict, wait_for)
 
@@ -412,6 +412,40 @@ def test_bad_engine(t, r):
         t.match(pattern, text, f"{what}: said so")
         t.ok("\x1b" not in text and "Sanitizer" not in text,
              f"{what}: in order", text)
+
+
+def test_pull(t, r):
+    with Registry(r.engine) as registry:
+        name = f"127.0.0.1:{registry.port}/team/busybox"
+        for tag in ("1", "latest"):
+            r.engine.docker("tag", IMAGE, f"{name}:{tag}")
+            r.engine.docker("push", f"{name}:{tag}")
+            r.engine.docker("rmi", f"{name}:{tag}")
+        pulled = DockerRunner(r.sup, r.engine, "paula", "p",
+                              image=f"{name}:1")
+        r.sup.runners.append(pulled)
+        t.eq(out(r.sup.client.exec("paula", "echo $FOO")), "bar baz\n",
+             "an image that is not there is pulled")
+        t.match("pull: ", "\n".join(pulled.log.since()), "with progress")
+        pulled.stop()
+        digest = r.engine.inspect(f"{name}:1")["RepoDigests"][0]
+        r.engine.docker("rm", "-f", pulled.container)
+        r.engine.docker("rmi", f"{name}:1")
+        for image in (name, digest):
+            pulled.image = image
+            pulled.start()
+            pulled.wait_online()
+            t.eq(out(r.sup.client.exec("paula", "echo 1")), "1\n",
+                 "without a tag" if image == name else "by its digest")
+            pulled.stop()
+            r.engine.docker("rm", "-f", pulled.container)
+        tags = [w for w in r.engine.docker("images", "--format", "{{.Tag}}",
+                                           name).split() if w != "<none>"]
+        t.eq(tags, ["latest"], "of many tags one is pulled")
+        status, text = once(r.sup, r.engine, "--docker-image", f"{name}:no")
+        t.eq(status, 1, "a tag that is not there: status 1")
+        t.match("cannot pull.*(not found|unknown).*choose another", text,
+                "told")
 
 
 class Played(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
