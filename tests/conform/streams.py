@@ -34,7 +34,7 @@ def test_stdio(t, p):
         s.ask(type="eof")
         t.eq(s.end(), ({"type": "exit", "exit_code": 0}, 1000), "its end")
     with opened(p, "stdio", command="sh", arg=[
-            "-c", "echo $0 $1; pwd; exit 5", "a b", "*"]) as s:
+            "-c", 'echo "$0 $1"; pwd; exit 5', "a b", "*"]) as s:
         last, code = s.end()
         t.eq((s.got.decode(), last["exit_code"], code),
              (f"a b *\n{p.workspace}\n", 5, 1000), "arguments")
