@@ -5,6 +5,7 @@ frames, escapes and orders its messages, and the answers it gives.
 
 usage: v1_runner_peer.py --server ws://HOST:PORT/ws/USER --token T
            [--workspace DIR] [--shell S] [--user-id U] [--once] [--v]
+           [--pty none|deaf|whole]
 
 As a library: V1Runner(url, token, workspace); run() serves until the
 connection ends; on[TYPE] = coroutine(runner, message) replaces an answer.
@@ -14,13 +15,20 @@ import asyncio
 import base64
 import codecs
 import datetime
+import fcntl
+import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import stat
+import struct
 import sys
+import termios
+import urllib.error
 import urllib.parse
+import urllib.request
 
 import websockets
 
@@ -77,12 +85,14 @@ def fragments(data):
 
 class V1Runner:
     def __init__(self, url, token, workspace='/tmp', shell='/bin/bash',
-                 user_id=None, verbose=False, **register):
+                 user_id=None, verbose=False, pty='deaf', **register):
         self.url, self.token, self.shell = url, token, shell
         self.workspace = os.path.realpath(workspace)
         self.user_id = user_id or url.rsplit('/', 1)[1]
         self.register, self.verbose = register, verbose
         self.ws = self.queue = None
+        self.pty = pty      # none: as older runners; deaf: as newer ones
+        self.tasks, self.streams = {}, {}
         self.registered = asyncio.Event()
         self.seen = []                  # types of the requests
         self.on = {}
@@ -116,6 +126,7 @@ class V1Runner:
                 writer.cancel()
                 for task in tasks:
                     task.cancel()
+                self.forget()
 
     async def join(self):
         body = {'user_id': self.user_id, 'auth_token': self.token,
@@ -314,6 +325,246 @@ class V1Runner:
         return 'ok', None
 
 
+    async def do_download_file(self, body):
+        out = self.path(body['output_path'])
+
+        def fetch():
+            os.makedirs(os.path.dirname(out), 0o755, exist_ok=True)
+            n = 0
+            with urllib.request.urlopen(body['url'], timeout=300) as answer, \
+                    open(out, 'wb') as f:       # D20: not a temporary one
+                while data := answer.read(65536):
+                    n += len(data)
+                    if n >= 104857600:
+                        raise V1Error('EIO', 'download exceeds 100MB')
+                    f.write(data)
+            return n
+        try:
+            size = await asyncio.get_running_loop().run_in_executor(None,
+                                                                    fetch)
+        except urllib.error.HTTPError as error:
+            raise V1Error('EIO', f'HTTP {error.code}') from error
+        except (OSError, http.client.HTTPException) as error:
+            raise V1Error('EIO', f'download: {error}') from error
+        return 'ok', {'size': size}
+
+    # --- background tasks ---
+
+    async def do_bg_exec(self, body):
+        task = self.tasks[body['task_id']] = Task()     # D21
+        asyncio.ensure_future(self.bg_run(task, body))
+        return 'bg_started', {'task_id': body['task_id']}
+
+    async def bg_run(self, task, body):
+        argv = body.get('args') or []
+        if body.get('shell'):
+            argv = ['sh', '-c', body['command']]
+        try:
+            cwd = self.path(body.get('dir', ''))
+        except V1Error:
+            cwd = self.workspace
+        env = dict(os.environ)
+        if body.get('env'):         # D22
+            env = dict(item.split('=', 1) for item in body['env'])
+        given = body.get('stdin', '').encode()
+        try:
+            task.process = await asyncio.create_subprocess_exec(
+                *argv, cwd=cwd, env=env, start_new_session=True,
+                stdin=asyncio.subprocess.PIPE if given else
+                asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE)
+        except OSError:
+            task.status, task.code = 'failed', -1
+            return
+
+        async def collect(pipe, into):
+            while data := await pipe.read(65536):
+                into += data
+
+        async def feed():
+            try:
+                task.process.stdin.write(given)
+                await task.process.stdin.drain()
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            task.process.stdin.close()
+        await asyncio.gather(collect(task.process.stdout, task.out),
+                             collect(task.process.stderr, task.err),
+                             *([feed()] if given else []))
+        code = await task.process.wait()
+        task.status = 'completed' if code == 0 else 'failed'    # D26
+        task.code = code if code >= 0 else -1
+
+    async def do_bg_status(self, body):
+        task = self.tasks.get(body['task_id'])
+        if task is None:
+            raise V1Error('EIO', 'bg_status: task ID not found')
+        answer = {'task_id': body['task_id'], 'status': task.status,
+                  'stdout': task.out.decode('utf-8', 'go'),
+                  'stderr': task.err.decode('utf-8', 'go')}
+        if task.code:
+            answer['exit_code'] = task.code
+        return 'bg_output', answer
+
+    async def do_bg_kill(self, body):
+        task = self.tasks.get(body['task_id'])
+        if task is None:
+            raise V1Error('EIO', 'bg_kill: task ID not found')
+        if task.status != 'running':
+            raise V1Error('EIO', f'task {body["task_id"]} is not running '
+                                 f'(status={task.status})')
+        task.status = 'killed'
+        if task.process:
+            os.killpg(task.process.pid, signal.SIGKILL)
+        return 'ok', None
+
+    # --- pipes and terminals ---
+
+    async def push(self, kind, ident, **body):
+        await self.send({'type': kind, 'body': {'stream_id': ident, **body}})
+
+    async def do_stdio_start(self, body):
+        ident = body['stream_id']
+        if not ident:
+            raise V1Error('EINVAL', 'stream_id is required')
+        if ident in self.streams:
+            raise V1Error('EEXIST', f'stream {ident} is in use')
+        if '/' not in body['command'] and \
+                shutil.which(body['command']) is None:
+            raise V1Error('EIO', f'exec: "{body["command"]}": executable '
+                                 'file not found in $PATH')
+        env = dict(os.environ)
+        env.update(item.split('=', 1) for item in body.get('env') or ())
+        process = await asyncio.create_subprocess_exec(
+            body['command'], *(body.get('args') or ()), env=env,
+            cwd=body.get('dir') or self.workspace,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL)
+        self.streams[ident] = process
+        asyncio.ensure_future(self.stdio_pump(ident, process))
+        return 'ok', {'stream_id': ident}
+
+    async def stdio_pump(self, ident, process):
+        while data := await process.stdout.read(32768):
+            await self.push('stdio_data', ident,
+                            data=base64.b64encode(data).decode())
+        code = await process.wait()
+        await self.push('stdio_exit', ident,
+                        exit_code=code if code >= 0 else -1)
+        self.streams.pop(ident, None)
+
+    async def do_stdio_write(self, body):
+        process = self.streams.get(body['stream_id'])
+        if process:
+            # Each in a thread of its own: they may overtake (D27).
+            await asyncio.sleep(random.random() / 500)
+            try:
+                process.stdin.write(base64.b64decode(body['data']))
+                await process.stdin.drain()
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+
+    async def do_stdio_close(self, body):
+        process = self.streams.get(body['stream_id'])
+        if process is None:
+            raise V1Error('ENOENT', 'stream not found')
+        process.stdin.close()
+        for wait, sig in ((5, signal.SIGTERM), (3, signal.SIGKILL)):
+            try:
+                await asyncio.wait_for(process.wait(), wait)
+                break
+            except asyncio.TimeoutError:
+                process.send_signal(sig)
+        return 'ok', None
+
+    def no_pty(self, kind, least):
+        if ('none', 'deaf', 'whole').index(self.pty) < least:
+            raise V1Error('EINVAL', f'unknown request type: {kind}')
+
+    async def do_pty_create(self, body):
+        self.no_pty('pty_create', 1)
+        env = {k: v for k, v in os.environ.items()
+               if k in ('PATH', 'HOME', 'USER', 'SHELL', 'LANG')}
+        env['TERM'] = 'xterm-256color'
+        env.update(item.split('=', 1) for item in body.get('env') or ())
+        master, slave = os.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack(
+            'HHHH', body['rows'] or 24, body['cols'] or 80, 0, 0))
+
+        def controlling():
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        process = await asyncio.create_subprocess_exec(
+            body['command'] or 'bash', *(body.get('args') or ()), env=env,
+            cwd=body.get('dir') or None, start_new_session=True,
+            stdin=slave, stdout=slave, stderr=slave, preexec_fn=controlling)
+        os.close(slave)
+        ident = body['stream_id']
+        self.streams[ident] = process
+        process.master = master
+        asyncio.ensure_future(self.pty_pump(ident, process))
+        return 'ok', {'stream_id': ident}
+
+    async def pty_pump(self, ident, process):
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                data = await loop.run_in_executor(None, os.read,
+                                                  process.master, 32768)
+            except OSError:
+                break
+            if not data:
+                break
+            await self.push('pty_data', ident,
+                            data=base64.b64encode(data).decode())
+        code = await process.wait()
+        await self.push('pty_exit', ident,
+                        exit_code=code if code >= 0 else -1)
+        self.streams.pop(ident, None)
+
+    async def do_pty_stdin(self, body):
+        self.no_pty('pty_stdin', 2)
+        os.write(self.streams[body['stream_id']].master,
+                 base64.b64decode(body['data']))
+
+    async def do_pty_resize(self, body):
+        self.no_pty('pty_resize', 2)
+        fcntl.ioctl(self.streams[body['stream_id']].master,
+                    termios.TIOCSWINSZ, struct.pack(
+                        'HHHH', body['rows'], body['cols'], 0, 0))
+
+    async def do_pty_close(self, body):
+        self.no_pty('pty_close', 1)
+        process = self.streams.get(body['stream_id'])
+        if process is None:
+            raise V1Error('ENOENT', 'stream not found')
+        # The reader holds the master: what its close would do.
+        os.killpg(process.pid, signal.SIGHUP)
+        try:
+            await asyncio.wait_for(process.wait(), 5)
+        except asyncio.TimeoutError:
+            os.killpg(process.pid, signal.SIGKILL)
+        return 'ok', None
+
+    def forget(self):
+        """As on every disconnection: what runs for the server is killed."""
+        for group in [t.process.pid for t in self.tasks.values()
+                      if t.process and t.status == 'running']:
+            os.killpg(group, signal.SIGKILL)
+        for process in self.streams.values():
+            try:
+                process.kill()
+            except ProcessLookupError:
+                pass
+        self.tasks.clear()
+        self.streams.clear()
+
+
+class Task:
+    def __init__(self):
+        self.status, self.code, self.process = 'running', 0, None
+        self.out, self.err = bytearray(), bytearray()
+
+
 async def forever(runner, once):
     attempt = 0
     while True:
@@ -337,13 +588,15 @@ def main():
     p.add_argument('--workspace', default='/tmp')
     p.add_argument('--shell', default='/bin/bash')
     p.add_argument('--user-id')
+    p.add_argument('--pty', default='deaf')
     p.add_argument('--once', action='store_true')
     p.add_argument('--v', action='store_true')
     a = p.parse_args()
     url = a.server if '://' in a.server else 'ws://' + a.server
     if urllib.parse.urlsplit(url).scheme not in ('ws', 'wss'):
         p.error('the server is ws:// or wss://')
-    runner = V1Runner(url, a.token, a.workspace, a.shell, a.user_id, a.v)
+    runner = V1Runner(url, a.token, a.workspace, a.shell, a.user_id, a.v,
+                      a.pty)
     try:
         sys.exit(asyncio.run(forever(runner, a.once)))
     except KeyboardInterrupt:

@@ -913,6 +913,9 @@ def random_answers(w):
 
 # --- tasks, pipes, terminals and downloads of version 1 ---
 
+STAT = {'name': 'ws', 'size': 1, 'mode': 1 << 31 | 0o755, 'is_dir': True,
+        'mod_time': '2026-08-23T01:09:06Z'}
+
 def task(w, c, **fields):
     """A task that has started; (its id, its id at the runner)."""
     s = Session(w)
@@ -1127,6 +1130,11 @@ def stdio(w):
         s.send('job_data', stream=0, offset=at, bytes=want[at:at + 5000])
     got, writes = b'', 0
     while len(got) < len(want):
+        if writes:              # a sign that it took the last one
+            time.sleep(0.02)
+            w.settle(0.01)
+            eq(len(c.messages), 1)
+            c.answer(c.asked('stat'), 'file_info', STAT)
         m = c.next()
         eq((m['type'], 'id' in m, m['body']['stream_id']),
            ('stdio_write', False, ident))
@@ -1151,6 +1159,7 @@ def stdio_ends(w):
     s.send('job_data', stream=0, bytes=b'last')
     s.send('job_eof', stream=0, offset=4)
     c.asked_push('stdio_write')
+    c.answer(c.asked('stat'), 'error', {'message': 'x', 'code': 'EPERM'})
     m = c.asked('stdio_close')
     c.send(type='stdio_exit', body={'stream_id': m['body']['stream_id'],
                                     'exit_code': 0})

@@ -345,7 +345,10 @@ op_answer(struct op *op, struct v1_message *msg)
 	evtimer_del(op->timer);
 	op->asked = V1_UNKNOWN;
 	if (op->stream != NULL) {	/* what it holds is its input */
-		reply_take(op, asked, msg);
+		if (asked == V1_STAT)
+			stream_clear(op);
+		else
+			reply_take(op, asked, msg);
 		return;
 	}
 	free(op->mem);

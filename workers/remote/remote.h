@@ -203,6 +203,8 @@ struct stream {
 	bool		 closing;	/* the runner was asked to */
 	bool		 cancelled;
 	bool		 full;		/* counted by its link */
+	bool		 clear;		/* what was written has arrived */
+	uint64_t	 wrote_us;
 	char		 id[24], input_id[24];
 	struct buf	 out;		/* came, and not yet front's */
 	struct event	*pace;		/* of what it writes */
@@ -425,6 +427,8 @@ void	 stream_eof(struct op *);
 void	 stream_resize(struct op *, const struct exec_job_resize *);
 void	 stream_cancel(struct op *);
 void	 stream_free(struct op *);
+/* What was asked behind the last write is answered. */
+void	 stream_clear(struct op *);
 /* What was written has left. */
 void	 stream_handed(struct op *);
 void	 stream_pump(struct op *);

@@ -38,15 +38,11 @@
 #define SOURCE_MAX	(64 * 1024 * 1024)	/* all content together */
 #define FILE_LIMIT	(16 * 1024 * 1024)
 
-struct source {
-	struct source_file	*v;
-	size_t			 n, cap, bytes;
-};
-
-static struct source	now, next;	/* in use; being received */
-static uint64_t		question;	/* open; 0: none */
-static uint64_t		received_at;
-static unsigned int	holds;
+static struct source	*now;		/* for those who begin */
+static struct source	*old;		/* some still copy from it */
+static struct source	 next;		/* being received */
+static uint64_t		 question;	/* open; 0: none */
+static uint64_t		 received_at;
 
 static void
 source_clear(struct source *s)
@@ -61,29 +57,35 @@ source_clear(struct source *s)
 	*s = (struct source){ 0 };
 }
 
-void
-source_hold(void)
+static void
+source_free(struct source *s)
 {
-	holds++;
+	if (s == NULL)
+		return;
+	source_clear(s);
+	free(s);
 }
 
 void
-source_release(void)
+source_give(struct source *s)
 {
-	holds--;
+	if (--s->holds > 0 || s != old)
+		return;
+	source_free(old);
+	old = NULL;
 }
 
-const struct source_file *
-source_files(size_t *n)
+struct source *
+source_take(void)
 {
-	static const struct source_file none;
-	static uint64_t			last;
+	static uint64_t last;
 
-	/* While it is being copied it stays as it is. */
-	if (received_at != 0 && (holds > 0 ||
+	/* At most two are kept: a copy lasts no longer than a minute, and so
+	 * does what is stale. */
+	if (now != NULL && (old != NULL ||
 	    now_us() - received_at < FRESH_US)) {
-		*n = now.n;
-		return now.v != NULL ? now.v : &none;
+		now->holds++;
+		return now;
 	}
 	if (question == 0) {
 		question = ++last;
@@ -105,7 +107,9 @@ content_read(struct source_file *f, int fd)
 		n = read(fd, f->data + got, f->size - got);
 		if (n == -1 && errno == EINTR)
 			continue;
-		if (n <= 0)
+		if (n == -1)	/* half of it is worse than none */
+			return false;
+		if (n == 0)
 			break;
 		got += (size_t)n;
 	}
@@ -115,6 +119,15 @@ content_read(struct source_file *f, int fd)
 	return true;
 }
 
+static void
+file_left_out(const struct ctl_sync_file *msg, const char *why)
+{
+	char text[300];
+
+	log_warnx("sync: %s: %s, left out", log_vis(text, sizeof(text),
+	    msg->path.p, msg->path.len), why);
+}
+
 void
 on_sync_file(struct chan *c, const struct msg *m)
 {
@@ -122,10 +135,10 @@ on_sync_file(struct chan *c, const struct msg *m)
 	struct source_file		 f = { 0 }, *more;
 	int				 fd = chan_take_fd(c);
 
-	if (m->serial != question || msg->size > FILE_LIMIT ||
-	    next.bytes + msg->size > SOURCE_MAX) {
-		log_warnx("sync: %.*s is too large, left out",
-		    (int)msg->path.len, (const char *)msg->path.p);
+	if (m->serial != question)
+		goto done;
+	if (msg->size > FILE_LIMIT || next.bytes + msg->size > SOURCE_MAX) {
+		file_left_out(msg, "too large");
 		goto done;
 	}
 	f.size = (size_t)msg->size;
@@ -138,19 +151,22 @@ on_sync_file(struct chan *c, const struct msg *m)
 	}
 	if (!content_read(&f, fd) ||
 	    (f.path = strndup(msg->path.p, msg->path.len)) == NULL) {
+		file_left_out(msg, "cannot be read");
 		free(f.data);
 		goto done;
 	}
 	next.v[next.n++] = f;
 	next.bytes += f.size;
 done:
-	close(fd);
+	if (fd != -1)
+		close(fd);
 }
 
 void
 on_sync_end(struct chan *c, const struct msg *m)
 {
-	const struct ctl_sync_end *end = m->body;
+	const struct ctl_sync_end	*end = m->body;
+	struct source			*fresh;
 
 	if (m->serial != question)
 		return;
@@ -158,12 +174,17 @@ on_sync_end(struct chan *c, const struct msg *m)
 	if (end->text.len > 0)
 		log_warnx("sync: %.*s", (int)end->text.len,
 		    (const char *)end->text.p);
-	if (holds == 0) {
-		source_clear(&now);
-		now = next;
-		next = (struct source){ 0 };
-		received_at = now_us();
-	} else
+	if ((fresh = malloc(sizeof(*fresh))) == NULL) {
 		source_clear(&next);
+		return;		/* whoever connects next asks again */
+	}
+	*fresh = next;
+	next = (struct source){ 0 };
+	if (now != NULL && now->holds > 0)
+		old = now;	/* asked for when there was none */
+	else
+		source_free(now);
+	now = fresh;
+	received_at = now_us();
 	sync_ready();
 }

@@ -34,12 +34,16 @@
 #define IN_WINDOW	(256 * 1024)
 #define WRITE_MAX	(192 * 1024)	/* bytes of one message */
 /*
- * Existing runners do each message in a thread of its own, and may turn two
- * writes around when they come together (D27).
+ * Existing runners do each message in a thread of its own, may turn two
+ * writes around when they come together (D27), and confirm none.  What comes
+ * behind a write therefore waits until the runner has answered something
+ * that was sent after it, and a moment longer.
  */
-#define PACE_US		10000
+#define QUIET_US	250000	/* so much later it is not behind it */
+#define PACE_US		5000
 
 static void	on_pace(evutil_socket_t, short, void *);
+static void	stream_room(struct op *);
 static void	stream_write(struct op *);
 
 void
@@ -53,6 +57,11 @@ stream_start(struct op *op, const struct exec_job_start *start)
 	}
 	if ((op->stream = st = calloc(1, sizeof(*st))) == NULL ||
 	    (st->pace = evtimer_new(child_base(), on_pace, op)) == NULL) {
+		op_refuse(op, XERR_EBUSY, "out of memory");
+		return;
+	}
+	if ((op->path = request_path(op->link, (struct slice){ "", 0 })) ==
+	    NULL) {
 		op_refuse(op, XERR_EBUSY, "out of memory");
 		return;
 	}
@@ -279,14 +288,22 @@ stream_write(struct op *op)
 	struct jsonw	 w;
 	size_t		 n = op->input.len < WRITE_MAX ? op->input.len :
 			    WRITE_MAX;
+	/* There is no other way to close its input. */
+	bool		 close = n == 0 && (st->cancelled ||
+			    (st->eof && !st->pty));
 
-	if (!st->started || st->closing || op->out != NULL ||
-	    evtimer_pending(st->pace, NULL))
+	if (!st->started || st->closing || st->ended || op->out != NULL ||
+	    op->asked != V1_UNKNOWN || evtimer_pending(st->pace, NULL) ||
+	    (n == 0 && !close))
 		return;
-	if (n == 0) {
-		/* There is no other way to close its input. */
-		if (st->cancelled || (st->eof && !st->pty))
-			stream_close(op);
+	if (!st->clear && !st->cancelled && st->wrote_us != 0 &&
+	    now_us() - st->wrote_us < QUIET_US) {
+		op_ask(op, V1_STAT);
+		return;
+	}
+	st->clear = false;
+	if (close) {
+		stream_close(op);
 		return;
 	}
 	request_open(op, &w, &text, st->pty ? V1_PTY_STDIN : V1_STDIO_WRITE,
@@ -301,6 +318,7 @@ stream_write(struct op *op)
 	buf_drain(&op->input, n);
 	budget_give(n);
 	op->held -= n;
+	stream_room(op);
 	/* asked is V1_UNKNOWN: op_handed comes to stream_handed. */
 	if (!link_queue(op->link, op, &text))
 		op_refuse(op, XERR_EBUSY, "out of memory");
@@ -309,9 +327,22 @@ stream_write(struct op *op)
 void
 stream_handed(struct op *op)
 {
+	op->stream->wrote_us = now_us();
+	stream_write(op);
+}
+
+void
+stream_clear(struct op *op)
+{
 	const struct timeval tv = { .tv_usec = PACE_US };
 
+	op->stream->clear = true;
 	evtimer_add(op->stream->pace, &tv);
+}
+
+static void
+stream_room(struct op *op)
+{
 	if (op->input.len < IN_WINDOW / 2)
 		op_grant(op, STREAM_STDIN, IN_WINDOW);
 }

@@ -22,12 +22,14 @@
  */
 
 #include <sys/queue.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -40,32 +42,38 @@
 #include "workers/remote/sync.h"
 
 #define ACTIVE_MAX	8	/* runners at a time */
+#define USER_MAX	2	/* of one user: the others get their turn */
 #define SYNC_SECONDS	60
 #define HASH_BATCH	512	/* paths in one question */
+#define HASH_BYTES	(FRAME_CHUNK / 2)	/* of them all */
 #define DIR_MODE	0755
 #define FILE_MODE	0644
 
 enum sync_step { SYNC_WAITING, SYNC_HASHES, SYNC_DIR, SYNC_FILE };
 
 struct sync {
-	TAILQ_ENTRY(sync) entry;
+	TAILQ_ENTRY(sync) entry;	/* of all */
+	TAILQ_ENTRY(sync) active;	/* of those that copy */
 	uint64_t	 serial;	/* of its session */
 	char		*user, *name;
 	bool		 is_v2;
 	enum sync_step	 step;
 	struct event	*timer;
 	struct id16	 job;		/* of the operation in hand */
-	const struct source_file *files;
+	struct source	*source;
+	const struct source_file *files;	/* of it */
 	size_t		 n, at;
 	bool		*same;		/* there already; n of them */
-	size_t		 hashed;	/* asked for so far */
+	size_t		 hashed, asked;	/* answered so far; in question */
 	char		*dir;		/* made last */
-	uint64_t	 sent, upto;	/* of the file in hand */
+	uint64_t	 sent;		/* of the file in hand */
 	bool		 ended;
 	size_t		 copied, kept, failed;
 };
 
-static TAILQ_HEAD(, sync)	 syncs = TAILQ_HEAD_INITIALIZER(syncs);
+static TAILQ_HEAD(sync_list, sync) syncs = TAILQ_HEAD_INITIALIZER(syncs);
+static struct sync_list		 copying = TAILQ_HEAD_INITIALIZER(copying);
+static uint8_t			 salt[8];	/* of the ids of our jobs */
 static struct chan		*client, *server;
 static unsigned int		 active;
 
@@ -100,6 +108,12 @@ sync_init(void)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1) {
 		log_error("socketpair");
+		return false;
+	}
+	if (getrandom(salt, sizeof(salt), 0) != sizeof(salt)) {
+		log_error("getrandom");
+		close(sv[0]);
+		close(sv[1]);
 		return false;
 	}
 	rules = sync_rules(&arg);
@@ -138,7 +152,8 @@ sync_free(struct sync *s)
 {
 	if (s->step != SYNC_WAITING) {
 		active--;
-		source_release();
+		TAILQ_REMOVE(&copying, s, active);
+		source_give(s->source);
 		chan_send(client, CTL_SESSION_CLOSE, s->serial, NULL);
 	}
 	TAILQ_REMOVE(&syncs, s, entry);
@@ -186,7 +201,9 @@ sync_begin(struct sync *s)
 	struct timeval		tv = { .tv_sec = SYNC_SECONDS };
 
 	active++;
-	source_hold();
+	TAILQ_INSERT_TAIL(&copying, s, active);
+	s->n = s->source->n;
+	s->files = s->source->v;
 	s->step = SYNC_HASHES;
 	s->same = calloc(s->n + 1, sizeof(bool));
 	s->timer = evtimer_new(child_base(), on_timeout, s);
@@ -200,23 +217,46 @@ sync_begin(struct sync *s)
 	sync_next(s);
 }
 
+/* The first whose turn it is: a user with many runners, or with slow ones, is
+ * not to keep the others waiting. */
+static struct sync *
+sync_waiting(void)
+{
+	struct sync	*s, *other;
+	unsigned int	 n;
+
+	TAILQ_FOREACH(s, &syncs, entry) {
+		if (s->step != SYNC_WAITING)
+			continue;
+		n = 0;
+		TAILQ_FOREACH(other, &copying, active)
+			n += strcmp(other->user, s->user) == 0;
+		if (n < USER_MAX)
+			return s;
+	}
+	return NULL;
+}
+
 void
 sync_ready(void)
 {
-	struct sync *s, *next;
+	static bool	 inside;
+	struct sync	*s;
 
-	for (s = TAILQ_FIRST(&syncs); s != NULL && active < ACTIVE_MAX;
-	    s = next) {
-		next = TAILQ_NEXT(s, entry);
-		if (s->step != SYNC_WAITING)
-			continue;
-		if ((s->files = source_files(&s->n)) == NULL)
-			return;
-		if (s->n == 0)
-			sync_free(s);
-		else
+	/* One that ends as soon as it begins calls us again. */
+	if (inside)
+		return;
+	inside = true;
+	while (active < ACTIVE_MAX && (s = sync_waiting()) != NULL &&
+	    (s->source = source_take()) != NULL) {
+		if (s->source->n > 0) {
 			sync_begin(s);
+			continue;
+		}
+		source_give(s->source);
+		sync_free(s);
 	}
+	inside = false;
 }
 
 void
@@ -270,9 +310,9 @@ sync_job(struct sync *s)
 {
 	static uint64_t last;
 
-	/* Known to this process alone, until its link ends. */
+	/* A runner may still work for the remote before this one. */
 	last++;
-	memcpy(s->job.b, "sync\0\0\0\0", 8);
+	memcpy(s->job.b, salt, sizeof(salt));
 	memcpy(s->job.b + 8, &last, sizeof(last));
 	return s->job;
 }
@@ -282,14 +322,19 @@ hashes_ask(struct sync *s)
 {
 	struct slice		 paths[HASH_BATCH];
 	struct exec_file_hash	 ask = { .job = sync_job(s) };
+	size_t			 bytes = 0;
 	uint32_t		 n;
 
-	for (n = 0; n < HASH_BATCH && s->hashed + n < s->n; n++)
+	for (n = 0; n < HASH_BATCH && s->hashed + n < s->n; n++) {
 		paths[n] = slice_str(s->files[s->hashed + n].path);
+		if ((bytes += paths[n].len + 8) > HASH_BYTES)
+			break;
+	}
+	s->asked = n;
 	ask.paths = (struct slices){ paths, n };
 	if (chan_send(client, EXEC_FILE_HASH, s->serial, &ask))
 		return;
-	/* Paths too long for one question: then they are all copied. */
+	/* No memory for the question: then they are all copied. */
 	s->hashed = s->n;
 	sync_next(s);
 }
@@ -301,11 +346,13 @@ dir_needed(struct sync *s, const char *path)
 	const char	*slash = strrchr(path, '/');
 	size_t		 n = slash == NULL ? 0 : (size_t)(slash - path);
 
+	/* Made already, or on the way to one below it. */
 	if (s->dir != NULL && strncmp(s->dir, path, n) == 0 &&
-	    s->dir[n] == '\0')
+	    (s->dir[n] == '\0' || s->dir[n] == '/'))
 		return false;
 	free(s->dir);
-	return n > 0 && (s->dir = strndup(path, n)) != NULL;
+	s->dir = strndup(path, n);
+	return n > 0 && s->dir != NULL;
 }
 
 static void
@@ -325,7 +372,7 @@ file_send(struct sync *s)
 	    .path = slice_str(s->files[s->at].path), .mode = FILE_MODE };
 
 	s->step = SYNC_FILE;
-	s->sent = s->upto = 0;
+	s->sent = 0;
 	s->ended = false;
 	chan_send(client, EXEC_FILE_PUT, s->serial, &put);
 }
@@ -356,7 +403,7 @@ on_hashes(struct chan *c, const struct msg *m)
 
 	if (s == NULL || s->step != SYNC_HASHES || h->sizes.n != h->hashes.n)
 		return;
-	for (i = 0; i < h->sizes.n && s->hashed + i < s->n; i++)
+	for (i = 0; i < h->sizes.n && i < s->asked; i++)
 		s->same[s->hashed + i] =
 		    h->sizes.v[i] == s->files[s->hashed + i].size &&
 		    h->hashes.v[i] == s->files[s->hashed + i].hash;
@@ -401,8 +448,7 @@ on_done(struct chan *c, const struct msg *m)
 	if (s == NULL)
 		return;
 	if (s->step == SYNC_HASHES)
-		s->hashed += s->n - s->hashed < HASH_BATCH ?
-		    s->n - s->hashed : HASH_BATCH;
+		s->hashed += s->asked;
 	else if (s->step == SYNC_FILE) {
 		s->copied++;
 		s->at++;

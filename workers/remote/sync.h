@@ -42,13 +42,18 @@ struct source_file {
 	uint64_t	 hash;	/* FNV-1a of data */
 };
 
+/* All files in the contract's order, as they were at one time. */
+struct source {
+	struct source_file	*v;
+	size_t			 n, cap, bytes;
+	unsigned int		 holds;
+};
+
 /* source.c */
-/* All files in the contract's order, not older than a few seconds; else NULL, and
- * sync_ready() is called when they are there.  Valid until then. */
-const struct source_file *source_files(size_t *n);
-/* While somebody copies from it, it is not replaced. */
-void	 source_hold(void);
-void	 source_release(void);
+/* Not older than a few seconds; else NULL, and sync_ready() is called when it
+ * is there.  It stays as it is until it is given back. */
+struct source	*source_take(void);
+void	 source_give(struct source *);
 void	 on_sync_file(struct chan *, const struct msg *);
 void	 on_sync_end(struct chan *, const struct msg *);
 
