@@ -22,8 +22,10 @@
  *   bench http PORT USER N   POST exec on one keep-alive connection; the
  *                            token is the first line of stdin
  *   bench load PORT USER N C the same from C connections at once
+ *   bench cat BYTES          so many through five socketpairs in a chain,
+ *                            a cat between each two: for transfer.py
  *
- * Prints the nanoseconds of each of the N; load: of all together.
+ * Prints the nanoseconds of each of the N; load, cat: of all together.
  */
 
 #include <sys/socket.h>
@@ -46,6 +48,7 @@
 #include <unistd.h>
 
 #define CLIENTS_MAX	64
+#define PAIRS		5
 
 static uint64_t	 now(void);
 static void	 drain(int, int);
@@ -55,6 +58,9 @@ static size_t	 http_request(const char *, char *, size_t);
 static bool	 http_complete(char *, size_t);
 static void	 http_one(int, const char *, size_t);
 static void	 load(const char *, const char *, size_t, long, int);
+static void	 cat_start(int, int);
+static void	 cat_feed(int, long);
+static void	 cat_chain(long);
 
 extern char	**environ;
 
@@ -221,6 +227,68 @@ load(const char *port, const char *req, size_t reqlen, long count, int c)
 	printf("%" PRIu64 "\n", now() - start);
 }
 
+static void
+cat_start(int in, int out)
+{
+	switch (fork()) {
+	case -1:
+		err(1, "fork");
+	case 0:
+		if (dup2(in, 0) == -1 || dup2(out, 1) == -1)
+			err(1, "dup2");
+		execlp("cat", "cat", (char *)NULL);
+		err(1, "cat");
+	}
+	close(in);
+	close(out);
+}
+
+static void
+cat_feed(int fd, long left)
+{
+	static char	 buf[131072];
+	ssize_t		 n;
+
+	for (; left > 0; left -= n)
+		if ((n = write(fd, buf, left < (long)sizeof(buf) ?
+		    (size_t)left : sizeof(buf))) == -1)
+			err(1, "write");
+}
+
+/* The pairs close on exec, so that a cat sees the end of its input. */
+static void
+cat_chain(long bytes)
+{
+	static char	 buf[131072];
+	uint64_t	 start;
+	ssize_t		 n;
+	long		 got = 0;
+	int		 i, p[PAIRS][2];
+
+	for (i = 0; i < PAIRS; i++)
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+		    p[i]) == -1)
+			err(1, "socketpair");
+	for (i = 1; i < PAIRS; i++)
+		cat_start(p[i - 1][1], p[i][0]);
+	start = now();
+	switch (fork()) {
+	case -1:
+		err(1, "fork");
+	case 0:
+		cat_feed(p[0][0], bytes);
+		_exit(0);
+	}
+	close(p[0][0]);
+	while ((n = read(p[PAIRS - 1][1], buf, sizeof(buf))) > 0)
+		got += n;
+	if (n == -1 || got != bytes)
+		errx(1, "%ld of %ld bytes came", got, bytes);
+	printf("%" PRIu64 "\n", now() - start);
+	while (wait(NULL) != -1)
+		;
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -232,7 +300,11 @@ main(int argc, char *argv[])
 
 	if (argc < 3)
 		errx(2, "usage: bench spawn N | http PORT USER N | "
-		    "load PORT USER N C");
+		    "load PORT USER N C | cat BYTES");
+	if (strcmp(argv[1], "cat") == 0) {
+		cat_chain(atol(argv[2]));
+		return 0;
+	}
 	if (strcmp(argv[1], "spawn") == 0)
 		n = atol(argv[2]);
 	else if (argc >= 5) {
