@@ -24,6 +24,8 @@
  * is not repaired there either.
  */
 
+#include <sys/socket.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +33,24 @@
 #include "supervisor/front/tasks.h"
 
 #define SHOWN		(1024u * 1024)	/* of each stream, at most */
+
+/*
+ * The executor keeps half a mebibyte behind what it sent, and behind what
+ * credit says was taken nothing.  So credit follows the client: it counts
+ * from what cannot be lost any more, whoever of us is killed.  The window is
+ * wider than all that may be unsafe without http's high mark being hit, or
+ * nothing would ever wake us.
+ */
+#define WINDOW		(512u * 1024)
+#define WINDOW_STEP	(32u * 1024)
+#define SNDBUF		(64 * 1024)	/* the kernel's queue; it doubles */
+#define MARKS		16
+
+/* When so many bytes of the answer are safe, so is the output before got. */
+struct mark {
+	uint64_t	 tx;
+	uint64_t	 got[2];
+};
 
 enum phase { PHASE_NONE, PHASE_STDOUT, PHASE_STDERR, PHASE_TAIL, PHASE_END };
 
@@ -41,6 +61,11 @@ struct reading {
 	bool			 known;		/* task_info came */
 	bool			 truncated;	/* bytes asked for were gone */
 	struct exec_stream	 out[2];
+	uint64_t		 safe[2];
+	uint64_t		 tx;		/* bytes of lines */
+	uint64_t		 queue;		/* of them the kernel may hold */
+	struct mark		 marks[MARKS];
+	unsigned int		 first, nmarks;
 	enum backend		 backend;
 	char			 runner[ID_USER_MAX + 1];
 	/* of the task */
@@ -55,6 +80,9 @@ struct reading {
 static void	 reading_begin(struct req *, bool);
 static bool	 offset_param(struct req *, const char *, uint64_t *);
 static void	 reading_credit(struct reading *, int);
+static void	 queue_small(struct reading *, struct req *);
+static void	 mark_add(struct reading *);
+static void	 mark_pass(struct reading *, struct req *);
 static void	 on_msg(struct session *, struct req *, const struct msg *);
 static void	 on_lost(struct session *, struct req *, enum xerr,
 		    const char *);
@@ -137,8 +165,8 @@ reading_begin(struct req *r, bool follow)
 	    !offset_param(r, names[1], &read.stderr_offset))) ||
 	    (t->session = task_session(r, &session_ops, session)) == NULL)
 		return;
-	t->out[0].got = t->out[0].upto = read.stdout_offset;
-	t->out[1].got = t->out[1].upto = read.stderr_offset;
+	t->out[0].got = read.stdout_offset;
+	t->out[1].got = read.stderr_offset;
 	t->backend = session_where(t->session)->backend;
 	(void)slice_copy(t->runner, sizeof(t->runner),
 	    slice_str(session_where(t->session)->runner));
@@ -155,11 +183,63 @@ reading_credit(struct reading *t, int i)
 		.job = t->job, .stream = (uint8_t)(STREAM_STDOUT + i)
 	};
 
-	if (t->session == NULL || (s->upto > s->got &&
-	    s->upto - s->got > EXEC_WINDOW / 2))
+	c.upto = t->safe[i] + WINDOW;
+	if (t->session == NULL || c.upto < s->upto + WINDOW_STEP)
 		return;
-	c.upto = s->upto = s->got + EXEC_WINDOW;
+	s->upto = c.upto;
 	(void)session_send(t->session, EXEC_JOB_CREDIT, &c);
+}
+
+/* Little of it in the kernel, for a broken connection takes that along. */
+static void
+queue_small(struct reading *t, struct req *r)
+{
+	struct http_req	*h = req_http(r);
+	int		 n = SNDBUF;
+	socklen_t	 len = sizeof(n);
+
+	if (h == NULL)
+		return;
+	(void)setsockopt(http_req_fd(h), SOL_SOCKET, SO_SNDBUF, &n, len);
+	if (getsockopt(http_req_fd(h), SOL_SOCKET, SO_SNDBUF, &n, &len) == -1)
+		n = 2 * SNDBUF;
+	t->queue = (uint64_t)n;
+}
+
+/* Whole characters only: the client comes back with next. */
+static void
+mark_add(struct reading *t)
+{
+	struct mark *m = &t->marks[(t->first + t->nmarks) % MARKS];
+
+	if (t->nmarks == MARKS || (t->nmarks > 0 && t->tx -
+	    t->marks[(t->first + t->nmarks - 1) % MARKS].tx < WINDOW_STEP))
+		return;
+	m->tx = t->tx;
+	m->got[0] = t->out[0].got - t->out[0].utf8.n;
+	m->got[1] = t->out[1].got - t->out[1].utf8.n;
+	t->nmarks++;
+}
+
+static void
+mark_pass(struct reading *t, struct req *r)
+{
+	struct http_req		*h = req_http(r);
+	const struct mark	*m;
+	uint64_t		 unsafe;
+
+	if (h == NULL || !t->follow)
+		return;
+	unsafe = http_reply_pending(h) + t->queue;
+	while (t->nmarks > 0) {
+		m = &t->marks[t->first];
+		if (m->tx + unsafe > t->tx)
+			break;
+		t->safe[0] = m->got[0];
+		t->safe[1] = m->got[1];
+		t->first = (t->first + 1) % MARKS;
+		t->nmarks--;
+	}
 }
 
 static void
@@ -213,9 +293,12 @@ on_info(struct reading *t, struct req *r, const struct exec_task_info *i)
 		return;
 	if (!t->follow)
 		t->command = strndup(i->command.p, i->command.len);
+	else
+		queue_small(t, r);
 	for (n = 0; n < 2; n++) {
 		if (begin[n] > t->out[n].got)
 			(void)stream_skip(t, n, begin[n]);
+		t->safe[n] = t->out[n].got;
 		reading_credit(t, n);
 	}
 }
@@ -242,6 +325,7 @@ on_data(struct reading *t, struct req *r, const struct exec_job_data *d)
 		full = line_data(t, r, i, d->bytes);
 	else {
 		s->got += d->bytes.len;
+		t->safe[i] = s->got;
 		session_deadline(t->session, TASK_ANSWER_MS);
 		if (!exec_keep_last(s, d->bytes, SHOWN)) {
 			session_drop(t->session);
@@ -250,8 +334,13 @@ on_data(struct reading *t, struct req *r, const struct exec_job_data *d)
 			return;
 		}
 	}
-	if (full == 0)
-		reading_credit(t, i);
+	if (t->follow)
+		mark_add(t);
+	if (full != 0)
+		return;
+	mark_pass(t, r);
+	reading_credit(t, 0);
+	reading_credit(t, 1);
 }
 
 static void
@@ -335,6 +424,7 @@ on_writable(struct http_req *h, void *arg)
 	if (!t->follow)
 		show_pump(t, r);
 	else if (t->session != NULL) {
+		mark_pass(t, r);
 		reading_credit(t, 0);
 		reading_credit(t, 1);
 	}
@@ -377,6 +467,7 @@ line(struct reading *t, struct req *r, int i, struct slice text,
 		full = -1;
 	} else
 		full = req_data(r, buf_data(&b), b.len);
+	t->tx += b.len;
 	buf_clear(&b);
 	return full;
 }

@@ -274,7 +274,7 @@ def stream_errors(w):
     for lie in (lambda j: j.out(b'x', 1, 0) or j.out(b'x', 1, 0),
                 lambda j: j.say('job_data', stream=1, offset=1 << 40,
                                 bytes=b'x'),
-                lambda j: j.out(b'x' * 200 * KIB, 1, 100 * KIB),
+                lambda j: j.out(b'x' * 200 * KIB, 1, 400 * KIB),
                 lambda j: j.say('job_done'),
                 lambda j: j.say('task_info', task=b'\5' * 16),
                 lambda j: j.say('job_refused', code=11)):
@@ -340,11 +340,12 @@ def show(w):
     s = Lines(w, path='')
     eq(s.job.start.follow, False)
     s.info(running=False, how=EXITED, code=3, command='cmd')
-    sent = 0
+    sent = upto = 0
     while sent < 1536 * KIB:
-        upto = s.job.credit(1, sent + 1)
-        n = min(upto, 1536 * KIB) - sent
-        s.job.out(b'a' * n if sent < 512 * KIB else b'b' * n, 1, sent)
+        if upto <= sent:
+            upto = s.job.credit(1, sent + 1)
+        n = min(upto - sent, 200 * KIB, 1536 * KIB - sent)
+        s.job.out(b'a' * n if sent < 400 * KIB else b'b' * n, 1, sent)
         sent += n
     s.job.out(b'err', 2, 0)
     s.job.say('job_done')
