@@ -1527,7 +1527,7 @@ def a_reader_that_is_cut_twenty_times():
         t, _ = task(e, 'sleep 0.3; seq 1 2000000; exit 3')
         got = bytearray()
         for cut in range(20):
-            r = Reading(e, t, (len(got), 0)).run(until=len(got) + 600000)
+            r = Reading(e, t, (len(got), 0)).run(until=len(got) + 400000)
             r.cancel()
             # what was under way to a client within the window is lost to it
             lose = (cut * 37 * 1024) % 262144
