@@ -37,6 +37,7 @@ struct hash {
 	struct slice	*paths;	/* one allocation with their bytes */
 	uint64_t	*sizes, *hashes;	/* one allocation */
 	uint32_t	 n, at;
+	uint64_t	 got;	/* bytes of that file */
 	int		 fd;
 };
 
@@ -105,6 +106,7 @@ hash_open(struct hash *h)
 		h->fd = fd;
 		h->sizes[h->at] = (uint64_t)st.st_size;
 		h->hashes[h->at] = FNV1A_START;
+		h->got = 0;
 		return;
 	}
 	if (fd >= 0)
@@ -122,9 +124,12 @@ hash_read(struct hash *h)
 		return;
 	if (n > 0) {
 		h->hashes[h->at] = fnv1a(h->hashes[h->at], buf, (size_t)n);
-		return;
+		h->got += (uint64_t)n;
+		if (h->got <= h->sizes[h->at])
+			return;
 	}
-	if (n == -1)
+	/* One that is being written has no hash, and perhaps no end. */
+	if (h->got != h->sizes[h->at])
 		h->sizes[h->at] = NO_FILE;
 	close(h->fd);
 	h->fd = -1;

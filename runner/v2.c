@@ -150,7 +150,6 @@ static const struct {
 	{ EXEC_FILE_GET,	V2_UP,		on_open },
 	{ EXEC_FILE_PUT,	V2_UP,		on_open },
 	{ EXEC_FILE_HASH,	V2_UP,		on_open },
-	{ EXEC_FILE_HASH,	V2_UP,		on_open },
 	{ EXEC_TASK_LIST,	V2_UP,		on_open },
 	{ EXEC_TASK_READ,	V2_UP,		on_open },
 	{ EXEC_TASK_KILL,	V2_UP,		on_open },

@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/chan.h"
@@ -37,17 +38,22 @@
 #include "supervisor/reload.h"
 #include "supervisor/sync.h"
 
-#define SYNC_FILES_MAX	4096	/* of both directories together */
+#define SYNC_FILES_MAX	4096	/* of both directories, with theirs */
+#define SYNC_QUEUE	32	/* descriptors of ours at a time */
+#define SYNC_REST_MS	60000	/* after one that did not */
+#define SYNC_STALL_MS	1000	/* remote is ours, and takes them at once */
 #define SYNC_DEPTH_MAX	16
 #define SYNC_PATH_MAX	1024
 
 struct walk {
 	struct chan	*to;
 	uint64_t	 serial;
-	size_t		 files;
+	size_t		 files;		/* and directories */
 	const char	*fault;
 	char		 path[SYNC_PATH_MAX];	/* "skills/NAME/FILE" */
 };
+
+static uint64_t	stalled_ms;	/* when that last happened */
 
 static int
 dir_open(int at, const char *name)
@@ -56,27 +62,64 @@ dir_open(int at, const char *name)
 	    O_CLOEXEC);
 }
 
+static uint64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* A tree must not cost us all our descriptors: some at a time. */
+static void
+queue_flush(struct walk *w)
+{
+	uint64_t start = now_ms();
+
+	chan_flush(w->to, SYNC_STALL_MS);
+	if (now_ms() - start >= SYNC_STALL_MS) {
+		w->fault = "they were not taken in time";
+		stalled_ms = now_ms();
+	}
+}
+
+/* One more file or directory. */
+static bool
+walk_count(struct walk *w)
+{
+	if (w->files < SYNC_FILES_MAX) {
+		w->files++;
+		return true;
+	}
+	w->fault = "too many files";
+	return false;
+}
+
 static void
 file_send(struct walk *w, int dir, const char *name)
 {
 	struct ctl_sync_file	f = { .path = slice_str(w->path) };
 	struct stat		st;
+	char			text[300];
 	int			fd;
 
-	if (w->files >= SYNC_FILES_MAX) {
-		w->fault = "too many files";
-		return;
-	}
 	/* NONBLOCK: a pipe put there must not stop the parent. */
 	fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd == -1 || fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
-		if (fd != -1)
-			close(fd);
+	if (fd == -1) {
+		if (errno != ELOOP && errno != ENOENT)
+			log_warn("sync: %s", log_vis(text, sizeof(text),
+			    w->path, strlen(w->path)));
+		return;
+	}
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || !walk_count(w)) {
+		close(fd);
 		return;
 	}
 	f.size = (uint64_t)st.st_size;
-	w->files++;
 	chan_send_fd(w->to, CTL_SYNC_FILE, w->serial, &f, fd);
+	if (w->files % SYNC_QUEUE == 0)
+		queue_flush(w);
 }
 
 static int
@@ -145,7 +188,7 @@ path_push(struct walk *w, const char *name)
 static void
 tree_send(struct walk *w, int dir, unsigned int depth)
 {
-	char	**names = names_read(dir), **n;
+	char	**names = names_read(dir), **n, text[300];
 	size_t	  before;
 	int	  sub;
 
@@ -153,7 +196,10 @@ tree_send(struct walk *w, int dir, unsigned int depth)
 		if ((before = path_push(w, *n)) == 0)
 			continue;
 		if ((sub = dir_open(dir, *n)) != -1) {
-			if (depth < SYNC_DEPTH_MAX)
+			if (depth >= SYNC_DEPTH_MAX)
+				log_warnx("sync: %s is too deep", log_vis(text,
+				    sizeof(text), w->path, strlen(w->path)));
+			else if (walk_count(w))
 				tree_send(w, sub, depth + 1);
 			close(sub);
 		} else
@@ -176,7 +222,8 @@ skills_send(struct walk *w, int dir)
 		if ((sub = dir_open(dir, *n)) == -1)
 			continue;
 		if (fstatat(sub, "SKILL.md", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISREG(st.st_mode) && (before = path_push(w, *n)) > 0) {
+		    S_ISREG(st.st_mode) && walk_count(w) &&
+		    (before = path_push(w, *n)) > 0) {
 			tree_send(w, sub, 0);
 			w->path[before] = '\0';
 		}
@@ -218,7 +265,11 @@ on_sync_get(struct chan *c, const struct msg *m)
 	size_t			 i;
 	int			 dir;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	/* It has stopped us once; not again and again. */
+	if (stalled_ms != 0 && now_ms() - stalled_ms < SYNC_REST_MS)
+		w.fault = "they were not taken in time a moment ago";
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]) &&
+	    w.fault == NULL; i++) {
 		/* The directory itself may be a link: the administrator's. */
 		dir = rows[i].path == NULL ? -1 : open(rows[i].path,
 		    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
