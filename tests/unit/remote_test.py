@@ -13,7 +13,8 @@ import time
 import traceback
 
 from remote_peer import (CODES, EXITED, KILLED, LOST, MIB, SIGNALLED,
-                         TIMED_OUT, Conn, Conn2, Link2, Session, World, b64)
+                         TIMED_OUT, Conn, Conn2, Link2, Session, World, b64,
+                         encode)
 
 BINARY = ''
 SANITIZED = False       # then memory is not measured
@@ -913,8 +914,9 @@ def random_answers(w):
 
 # --- tasks, pipes, terminals and downloads of version 1 ---
 
-STAT = {'name': 'ws', 'size': 1, 'mode': 1 << 31 | 0o755, 'is_dir': True,
-        'mod_time': '2026-08-23T01:09:06Z'}
+WORKSPACE_STAT = {'name': 'ws', 'size': 1, 'mode': 1 << 31 | 0o755,
+                  'is_dir': True, 'mod_time': '2026-08-23T01:09:06Z'}
+
 
 def task(w, c, **fields):
     """A task that has started; (its id, its id at the runner)."""
@@ -1134,7 +1136,7 @@ def stdio(w):
             time.sleep(0.02)
             w.settle(0.01)
             eq(len(c.messages), 1)
-            c.answer(c.asked('stat'), 'file_info', STAT)
+            c.answer(c.asked('stat'), 'file_info', WORKSPACE_STAT)
         m = c.next()
         eq((m['type'], 'id' in m, m['body']['stream_id']),
            ('stdio_write', False, ident))
@@ -1295,6 +1297,75 @@ def download(w):
     c.answer(c.asked('download_file'), 'error', {
         'message': 'HTTP 404', 'code': 'EIO'})
     refused(s.wait('job_refused', 'job_done'), 'EIO', '404')
+
+
+@test()
+def random_streams(w):
+    """Answers and pushes of any kind about tasks, pipes and terminals."""
+    rng = random.Random(13)
+    w.token('other', 'bob', 'laptop')
+    other = w.runner(token='other', user='bob')
+    c, ids, tasks = w.runner(), [], []
+    kinds = ['ok', 'error', 'bg_started', 'bg_output', 'stdio_data',
+             'stdio_exit', 'pty_data', 'pty_exit']
+
+    def body(m=None):
+        b = {'stream_id': rng.choice(ids[-3:] or ['x']),
+             'data': rng.choice([b64(rng.randbytes(50)), '', 'A', '====',
+                                 None, 7]),
+             'exit_code': rng.choice([0, -1, 3, 1 << 40, None, 'x']),
+             'status': rng.choice(['running', 'completed', 'failed',
+                                   'killed', 'x', None]),
+             'stdout': rng.choice(['', 'abc' * 9, 'a\ufffd', None, []]),
+             'stderr': rng.choice(['', 'x', 5]),
+             'size': rng.choice([0, -1, 5, 1 << 62]),
+             'message': rng.choice(['no', 'task ID not found', 'it is not '
+                                    'running (status=x)']),
+             'code': rng.choice(['EINVAL', 'ENOENT', 'EIO', ''])}
+        for key in rng.sample(sorted(b), rng.randrange(4)):
+            del b[key]
+        return rng.choice([None, [], 'x', {}]) if rng.random() < 0.1 else b
+    sessions = []
+    for _ in range(800):
+        if c.closed:
+            c = w.runner()
+        s = Session(w)
+        sessions.append(s)
+        what = rng.choice(['job_start'] * 4 + ['task_list', 'task_read',
+                                               'task_kill', 'fetch'])
+        if what == 'job_start':
+            tasks.append(s.job)
+            s.send(what, kind=rng.randrange(1, 4), argv=['x'])
+            if rng.random() < 0.8:
+                s.send('job_eof', stream=0)
+            s.send('job_resize', cols=3, rows=4)
+        elif what == 'fetch':
+            s.send(what, url='http://xy/', path='p')
+        elif what == 'task_list':
+            s.send(what)
+        else:
+            s.send(what, task=rng.choice(tasks[-9:] or [b'x' * 16]))
+        s.send('job_credit', stream=1, upto=rng.randrange(1000))
+        w.settle(0.002)
+        while c.messages:
+            m = c.next()
+            ids.append((m['body'] or {}).get('stream_id', 'x'))
+            for _ in range(rng.randrange(3)):
+                c.send(type=rng.choice(kinds[4:]), body=body())
+            if rng.random() < 0.9:
+                c.answer(m, rng.choice(kinds[:4]), body())
+        while len(sessions) > 8 or (sessions and rng.random() < 0.3):
+            x = sessions.pop(rng.randrange(len(sessions)))
+            if rng.random() < 0.5:
+                x.send('job_cancel')
+            x.close()
+        if rng.random() < 0.02:
+            c.gone()
+            c = w.runner()
+    s = Session(w, user='bob').exec()
+    other.answer(other.asked('exec'), 'exec_result', RESULT)
+    eq(s.end()[1].how, EXITED)
+    eq(w.faults, [])
 
 
 # --- version 2 ---
@@ -1607,6 +1678,51 @@ def v2_names(w):
     w.settle(0.05)
     w.ledger.send('runner_kick', user='alice', name='desk', reason='deleted')
     refused(s.wait('session_lost'), 'EIO', 'deleted')
+
+
+@test()
+def v2_random(w):
+    """Frames with flipped bits, cut and doubled: it may lose the link."""
+    rng = random.Random(11)
+    w.token('other', 'bob', 'laptop')
+    other = w.runner(token='other', user='bob')
+    for _ in range(150):
+        c = Conn2(w, Link2())
+        c.resume()
+        s = Session(w)
+        job = echo(c, s)
+        r = Session(w)
+        r.send('file_list', path='.')
+        frames = [
+            encode('job_data', 0, {'job': job, 'stream': 1,
+                                   'bytes': rng.randbytes(20)}),
+            encode('job_credit', 0, {'job': job, 'upto': 1 << 40}),
+            encode('file_entries', 0, {
+                'job': r.job, 'names': [b'a', b'b'], 'modes': [1, 2],
+                'sizes': [3, 4]}),
+            encode('task_info', 0, {'job': r.job, 'command': 'x'}),
+            encode('job_refused', 0, {'job': r.job, 'text': 'no'}),
+            encode('job_exit', 0, {'job': job}),
+            encode('ack', 0, {'taken': rng.randrange(5)}),
+            encode('unsupported', 0, {'type': rng.choice((16, 34, 7))}),
+            encode('hello', 0, {}), encode('resume', 0, {})]
+        data = bytearray(b''.join(rng.choices(frames, k=6)))
+        for _ in range(rng.randrange(4)):
+            data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        if rng.random() < 0.2:
+            del data[rng.randrange(len(data)):]
+        c.raw(bytes(data), rng.choice((7, 100, 1 << 20)), opcode=2)
+        if rng.random() < 0.5:
+            w.settle(0.005)
+        for x in (s, r):
+            if rng.random() < 0.7:
+                x.close()
+        if rng.random() < 0.7:
+            c.gone()
+    s = Session(w, user='bob').exec()
+    other.answer(other.asked('exec'), 'exec_result', RESULT)
+    eq(s.end()[1].how, EXITED)
+    eq(w.faults, [])
 
 
 @test()
