@@ -129,8 +129,10 @@ hash_read(struct hash *h)
 			return;
 	}
 	/* One that is being written has no hash, and perhaps no end. */
-	if (h->got != h->sizes[h->at])
+	if (h->got != h->sizes[h->at]) {
 		h->sizes[h->at] = NO_FILE;
+		h->hashes[h->at] = 0;
+	}
 	close(h->fd);
 	h->fd = -1;
 	h->at++;

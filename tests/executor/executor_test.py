@@ -29,6 +29,7 @@ SANITIZED = False
 TESTS = []
 COUNT = {'ok': 0, 'not ok': 0, 'skip': 0}
 EXITED, SIGNALLED, TIMED_OUT, KILLED = range(4)
+NO_FILE = (1 << 64) - 1
 EINVAL, EPERM, ENOENT, ENOTDIR, EEXIST, EISDIR, E2BIG, EBUSY, ENOTSUP, EIO = 1, 3, 4, 5, 6, 7, 8, 9, 10, 11
 
 
@@ -1195,6 +1196,133 @@ def list_of_too_many():
         assert pings[len(pings) // 2] < 0.1, pings     # one unlink may take its time
         assert not os.path.exists(e.box.ws + '/many')
         os.close(d)
+
+
+def fnv1a(data):
+    h = 0xcbf29ce484222325
+    for c in data:
+        h = (h ^ c) * 0x100000001b3 % (1 << 64)
+    return h
+
+
+def hashes(e, paths, timeout=60):
+    """(size, hash) of each; None: no file."""
+    job = os.urandom(16)
+    e.send('file_hash', job=job, paths=[os.fsencode(p) for p in paths])
+    m = e.expect('file_hashes', timeout)
+    equal(m.job, job)
+    equal((len(m.sizes), len(m.hashes)), (len(paths), len(paths)))
+    equal(e.expect('job_done').job, job)
+    for size, hash_ in zip(m.sizes, m.hashes):
+        assert size != NO_FILE or hash_ == 0
+    return [None if s == NO_FILE else (s, h) for s, h in zip(m.sizes, m.hashes)]
+
+
+@test
+def hashes_of_files():
+    with Box() as e:
+        ws = e.box.ws
+        contents = [b'', b'a', bytes(range(256)), os.urandom((256 << 10) - 1), os.urandom(256 << 10),
+                    os.urandom((256 << 10) + 1)]
+        names = [b'f%d' % i for i in range(len(contents) - 1)] + [b'caf\xe9 \n']
+        os.mkdir(ws + '/sub')
+        for name, data in zip(names, contents):
+            with open(os.path.join(ws.encode(), b'sub', name), 'wb') as f:
+                f.write(data)
+        wanted = [(len(d), fnv1a(d)) for d in contents]
+        equal(wanted[1][1], 0xaf63dc4c8601ec8c)     # of FNV's own table
+        paths = [b'sub/' + n for n in names]
+        equal(hashes(e, paths), wanted)
+        equal(hashes(e, paths[::-1] + paths[:1]), wanted[::-1] + wanted[:1])
+        equal(hashes(e, [os.path.join(ws.encode(), paths[1])]), [wanted[1]])
+        equal(hashes(e, []), [])
+        # what is none: missing, a directory, a pipe, a link to nowhere, unreadable
+        os.mkfifo(ws + '/pipe')
+        os.symlink('none', ws + '/dangling')
+        os.symlink('sub/f1', ws + '/inside')
+        bad = [b'none', b'sub', b'.', b'pipe', b'dangling', b'sub/f1/x', b'', b'x' * 300]
+        equal(hashes(e, bad + [paths[1]] + bad), [None] * 8 + [wanted[1]] + [None] * 8)
+        equal(hashes(e, ['inside']), [wanted[1]])
+        with open(ws + '/huge', 'wb') as f:
+            f.truncate((64 << 20) + 1)
+        equal(hashes(e, ['huge']), [None])
+
+
+@test
+def hashes_stay_inside():
+    with Box() as e:
+        ws = e.box.ws
+        with open(e.box.base + '/out', 'wb') as f:
+            f.write(b'secret')
+        os.symlink('../out', ws + '/link')
+        os.symlink('..', ws + '/up')
+        os.symlink('/etc/passwd', ws + '/passwd')
+        os.symlink('/proc/self', ws + '/self')
+        equal(hashes(e, ['../out', 'link', 'up/out', 'passwd', '/etc/passwd', e.box.base + '/out', 'self/maps',
+                         'x/../../out', ws + '/../out']), [None] * 9)
+
+
+@test
+def hashes_of_a_thousand():
+    with Box() as e:
+        ws = e.box.ws
+        for i in range(1024):
+            with open(f'{ws}/f{i}', 'wb') as f:
+                f.write(b'%d' % i)
+        equal(hashes(e, [f'f{i}'.encode() for i in range(1024)]),
+              [(len(b'%d' % i), fnv1a(b'%d' % i)) for i in range(1024)])
+        # twice at a time; others are served meanwhile
+        with open(ws + '/large', 'wb') as f:
+            f.truncate(64 << 20)
+        jobs = [os.urandom(16) for _ in range(2)]
+        for job in jobs:
+            e.send('file_hash', job=job, paths=[b'large'] * 8)
+        e.send('ping', cookie=7)
+        e.expect('pong')
+        got = [e.recv(120) for _ in range(4)]
+        equal(sorted(m.job for m in got), sorted(jobs * 2))
+        assert all(len(set(m.hashes)) == 1 and m.sizes == [64 << 20] * 8
+                   for m in got if m.kind_ == 'file_hashes')
+        before = fds(e.pid)
+        # cancelled in the middle
+        job = os.urandom(16)
+        e.send('file_hash', job=job, paths=[b'large'] * 1024)
+        time.sleep(0.1)
+        e.send('job_cancel', job=job)
+        m = e.expect('job_refused')
+        equal((m.job, m.code), (job, EIO))
+        e.send('job_cancel', job=job)
+        e.send('ping', cookie=8)
+        e.expect('pong')
+        equal(fds(e.pid), before)
+        # the id of one that runs
+        e.send('file_hash', job=job, paths=[b'large'] * 1024)
+        e.send('file_hash', job=job, paths=[b'f1'])
+        equal((m := e.expect('job_refused')).code, EEXIST)
+        e.send('job_cancel', job=job)
+        equal(e.expect('job_refused').code, EIO)
+        small(e.pid, 8192)
+
+
+@test
+def hash_of_a_file_that_grows():
+    with Box() as e:
+        with open(e.box.ws + '/f', 'wb') as f:
+            f.truncate(30 << 20)
+            stop = threading.Event()
+
+            def grow():
+                at = 30 << 20
+                while not stop.wait(0.0001):
+                    f.truncate(at := at + 4096)
+            writer = threading.Thread(target=grow)
+            writer.start()
+            try:
+                got = hashes(e, ['f'])
+            finally:
+                stop.set()
+                writer.join()
+        assert got == [None], got
 
 
 @test
