@@ -36,8 +36,12 @@
 #define CHUNK		(64 * 1024)	/* what a ring always has */
 /* All rings; beyond it those that are small stay so. */
 #define KEPT_MAX	(128 * 1024 * 1024)
-/* Behind a follower's position: may be on its way to him still. */
-#define HISTORY		(512 * 1024)
+/*
+ * Behind a follower's position: may be on its way to him still.  Host sides
+ * have half a mebibyte under way at most; the rest is for what a client's
+ * kernel has taken and the client has not.
+ */
+#define HISTORY		(768 * 1024)
 #define LOST_MAX	8	/* followers that may come back, a task */
 
 /* The byte at offset o is at mem[o % cap], for begin <= o < end. */
@@ -75,9 +79,11 @@ struct reader {
 	struct task	*task;
 	struct reader	*next, *prev;
 	bool		 follow;
+	bool		 came_back;	/* took the place of a lost one */
+	uint64_t	 nth;		/* order of coming */
 	struct {
+		uint64_t	 start;		/* asked for */
 		uint64_t	 pos, until, credit;
-		uint64_t	 window;	/* largest credit seen */
 		bool		 eof;		/* said */
 	}		 s[2];
 };
@@ -143,19 +149,13 @@ later(uint64_t a, uint64_t b)
 
 /*
  * The first byte that reader r may need (again): what was sent may be lost on
- * its way, what he gave credit behind was not.  Bounded, or a window wider
- * than the ring would stop both sides for good.
+ * its way.  Bounded, or a window wider than the ring would stop both sides
+ * for good.
  */
 static uint64_t
 reader_needs(const struct reader *r, int i)
 {
-	uint64_t taken = 0, back = 0;
-
-	if (r->s[i].credit > r->s[i].window)
-		taken = r->s[i].credit - r->s[i].window;
-	if (r->s[i].pos > HISTORY)
-		back = r->s[i].pos - HISTORY;
-	return later(taken, back);
+	return r->s[i].pos > HISTORY ? r->s[i].pos - HISTORY : 0;
 }
 
 /* Bytes from here on must stay. */
@@ -461,13 +461,13 @@ on_task_list(const struct exec_task_list *m)
  * One who comes takes the place of one who was lost: of him who was nearest
  * before this offset, else of him who had read least.
  */
-static void
+static bool
 lost_take(struct task *t, uint64_t from)
 {
 	size_t i, best = 0;
 
 	if (t->nlost == 0)
-		return;
+		return false;
 	for (i = 1; i < t->nlost; i++)
 		if (t->lost[best].from[0] > from ?
 		    t->lost[i].from[0] < t->lost[best].from[0] :
@@ -475,6 +475,31 @@ lost_take(struct task *t, uint64_t from)
 		    t->lost[i].from[0] > t->lost[best].from[0])
 			best = i;
 	t->lost[best] = t->lost[--t->nlost];
+	return true;
+}
+
+/*
+ * Has he come back before we heard that he was lost?  Then somebody newer
+ * began about where he was.
+ */
+static bool
+reader_is_back(const struct reader *r)
+{
+	struct reader	*f;
+	int		 i, near;
+
+	for (f = r->task->readers; f != NULL; f = f->next) {
+		if (!f->follow || f->came_back || f->nth <= r->nth)
+			continue;
+		for (i = near = 0; i < 2; i++)
+			near += f->s[i].start <= r->s[i].pos &&
+			    f->s[i].start + HISTORY >= reader_needs(r, i);
+		if (near == 2) {
+			f->came_back = true;
+			return true;
+		}
+	}
+	return false;
 }
 
 static void
@@ -524,6 +549,7 @@ task_next_timer(void)
 void
 on_task_read(const struct exec_task_read *m)
 {
+	static uint64_t	 coming;
 	struct reader	*r;
 	struct task	*t;
 	uint64_t	 from[2] = { m->stdout_offset, m->stderr_offset };
@@ -543,14 +569,16 @@ on_task_read(const struct exec_task_read *m)
 	}
 	r->task = t;
 	r->follow = m->follow;
+	r->nth = ++coming;
 	for (i = 0; i < 2; i++) {
+		r->s[i].start = from[i];
 		r->s[i].pos = later(from[i], t->keep[i].begin);
 		r->s[i].until = t->keep[i].end;
 	}
 	LIST_ADD(t->readers, r);
 	task_info(&m->job, t);
 	if (r->follow)
-		lost_take(t, from[0]);
+		r->came_back = lost_take(t, from[0]);
 	op_ready(&r->op);
 }
 
@@ -563,8 +591,6 @@ reader_credit(struct op *op, uint8_t stream, uint64_t upto)
 	if ((i != 0 && i != 1) || upto <= r->s[i].credit)
 		return;
 	r->s[i].credit = upto;
-	if (upto > r->s[i].pos && upto - r->s[i].pos > r->s[i].window)
-		r->s[i].window = upto - r->s[i].pos;
 	task_resume(r->task);
 	op_ready(op);
 }
@@ -574,7 +600,7 @@ reader_cancel(struct op *op)
 {
 	struct reader *r = (struct reader *)op;
 
-	if (r->follow)
+	if (r->follow && !reader_is_back(r))
 		lost_add(r->task, r);
 	op_refuse(op, XERR_EIO, "cancelled");
 }

@@ -99,6 +99,7 @@ static bool	 stream_skip(struct reading *, int, uint64_t);
 static int	 line(struct reading *, struct req *, int, struct slice,
 		    uint64_t, uint64_t);
 static int	 line_data(struct reading *, struct req *, int, struct slice);
+static int	 lines(struct reading *, struct req *, int, struct slice);
 static void	 line_rest(struct reading *, struct req *, int);
 static void	 line_error(struct req *, enum xerr, const char *);
 static void	 show_head(struct reading *, struct buf *);
@@ -322,7 +323,7 @@ on_data(struct reading *t, struct req *r, const struct exec_job_data *d)
 		(void)stream_skip(t, i, d->offset);
 	}
 	if (t->follow)
-		full = line_data(t, r, i, d->bytes);
+		full = lines(t, r, i, d->bytes);
 	else {
 		s->got += d->bytes.len;
 		t->safe[i] = s->got;
@@ -334,8 +335,6 @@ on_data(struct reading *t, struct req *r, const struct exec_job_data *d)
 			return;
 		}
 	}
-	if (t->follow)
-		mark_add(t);
 	if (full != 0)
 		return;
 	mark_pass(t, r);
@@ -491,6 +490,22 @@ line_data(struct reading *t, struct req *r, int i, struct slice d)
 		full = line(t, r, i, (struct slice){ buf_data(&text),
 		    text.len }, from, s->got - s->utf8.n);
 	buf_clear(&text);
+	return full;
+}
+
+/* Short ones, so that the marks stand close enough for WINDOW. */
+static int
+lines(struct reading *t, struct req *r, int i, struct slice d)
+{
+	struct slice	 piece = d;
+	int		 full = 0;
+
+	for (; d.len > 0; d.len -= piece.len) {
+		piece.len = d.len < WINDOW_STEP ? d.len : WINDOW_STEP;
+		full = line_data(t, r, i, piece);
+		mark_add(t);
+		piece.p = (const uint8_t *)piece.p + piece.len;
+	}
 	return full;
 }
 
