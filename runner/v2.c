@@ -141,7 +141,6 @@ static const struct {
 	{ EXEC_JOB_EOF,		V2_UP,		on_eof },
 	{ EXEC_JOB_SIGNAL,	V2_UP,		on_forward },
 	{ EXEC_JOB_RESIZE,	V2_UP,		on_forward },
-	{ EXEC_JOB_ATTACH,	V2_UP,		on_forward },
 	{ EXEC_JOB_CANCEL,	V2_UP,		on_cancel },
 	{ EXEC_FILE_STAT,	V2_UP,		on_open },
 	{ EXEC_FILE_LIST,	V2_UP,		on_open },

@@ -24,7 +24,7 @@ UID = 64124
 COMMANDS = ('true', 'echo hi', 'cat', 'sleep 9', 'yes', 'exit 3', 'sleep 5 & echo x', 'setsid sleep 9 & sleep 9')
 PATHS = ('', '.', 'f', 'd', 'd/e', '../x', '/', 'd/../../x', 'f/x', 'link/x', 'link', 'x' * 300, 'fifo', 'd/' * 500)
 FROM_HOST = ('hello', 'ping', 'pong', 'unsupported', 'job_start', 'job_data', 'job_credit', 'job_eof', 'job_signal',
-             'job_resize', 'job_attach', 'job_cancel', 'file_stat', 'file_list', 'file_mkdir', 'file_remove',
+             'job_resize', 'job_cancel', 'file_stat', 'file_list', 'file_mkdir', 'file_remove',
              'file_get', 'file_put', 'task_list', 'task_read', 'task_kill')
 
 

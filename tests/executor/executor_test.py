@@ -2144,8 +2144,8 @@ def unknown_messages_and_more_fields():
         equal(e.expect('pong').cookie, 77)
         e.send_raw(frame(pack([4, 0])))
         equal(e.expect('pong').cookie, 0)
-        e.send('job_attach', job=bytes(16))
-        equal(e.expect('unsupported').type, 25)
+        e.send('ack', taken=0)
+        equal(e.expect('unsupported').type, 6)
         for name in ('job_credit', 'job_data', 'job_eof', 'job_signal', 'job_resize', 'job_cancel'):
             e.send(name, job=os.urandom(16))
         ended(e.run('true'))

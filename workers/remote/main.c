@@ -66,7 +66,6 @@ static const struct rule from_parent[] = {
 	{ EXEC_JOB_EOF, STATES_ALL, on_session_message },		\
 	{ EXEC_JOB_SIGNAL, STATES_ALL, on_session_message },		\
 	{ EXEC_JOB_RESIZE, STATES_ALL, on_session_message },		\
-	{ EXEC_JOB_ATTACH, STATES_ALL, on_session_message },		\
 	{ EXEC_JOB_CANCEL, STATES_ALL, on_session_message },		\
 	{ EXEC_FILE_STAT, STATES_ALL, on_session_message },		\
 	{ EXEC_FILE_LIST, STATES_ALL, on_session_message },		\

@@ -42,7 +42,6 @@ static void	on_job_start(struct chan *, const struct msg *);
 static void	on_job_data(struct chan *, const struct msg *);
 static void	on_job_credit(struct chan *, const struct msg *);
 static void	on_job_eof(struct chan *, const struct msg *);
-static void	on_job_attach(struct chan *, const struct msg *);
 static void	on_job_cancel(struct chan *, const struct msg *);
 static void	on_file_stat(struct chan *, const struct msg *);
 static void	on_file_list(struct chan *, const struct msg *);
@@ -64,7 +63,6 @@ static const struct {
 	{ EXEC_JOB_DATA, on_job_data },
 	{ EXEC_JOB_CREDIT, on_job_credit },
 	{ EXEC_JOB_EOF, on_job_eof },
-	{ EXEC_JOB_ATTACH, on_job_attach },
 	{ EXEC_JOB_CANCEL, on_job_cancel },
 	{ EXEC_JOB_RESIZE, on_job_resize },
 	{ EXEC_FILE_STAT, on_file_stat },
@@ -544,16 +542,6 @@ on_job_credit(struct chan *c, const struct msg *m)
 
 	if (op != NULL)
 		output_credit(op, credit->stream, credit->upto);
-}
-
-static void
-on_job_attach(struct chan *c, const struct msg *m)
-{
-	const struct exec_job_attach *attach = m->body;
-
-	if (session_find(c, m->serial) != NULL)
-		job_refuse(c, m->serial, &attach->job, XERR_ENOENT,
-		    "no such job at this runner");
 }
 
 /*

@@ -48,7 +48,6 @@ static const struct rule rules_v[] = {
 	{ CTL_SESSION_OPEN, STATES_ALL, on_session_open },
 	{ CTL_SESSION_CLOSE, STATES_ALL, on_session_close },
 	{ EXEC_JOB_START, STATES_ALL, on_job_new },
-	{ EXEC_JOB_ATTACH, STATES_ALL, on_job_new },
 	{ EXEC_FILE_STAT, STATES_ALL, on_job_new },
 	{ EXEC_FILE_LIST, STATES_ALL, on_job_new },
 	{ EXEC_FILE_MKDIR, STATES_ALL, on_job_new },
