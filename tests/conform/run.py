@@ -119,10 +119,9 @@ def main():
         places = [Place(sup, "bob", "none", "",
                         os.path.join(sup.work, "bob"))]
         t.run(test_connect, sup, places)
-        for test in chosen(execs) + chosen(files):
+        for test in (chosen(execs) + chosen(files) + chosen(tasks) +
+                     chosen(streams)):
             compare(t, test, places)
-        for test in chosen(tasks) + chosen(streams):
-            compare(t, test, places[:1])    # remote comes next
         slow = chosen(wire) and wire.Dawdlers(sup)
         for test in chosen(users) + chosen(wire) + chosen(hostile):
             if test is not wire.test_dawdlers:

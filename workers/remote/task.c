@@ -116,17 +116,25 @@ task_new(struct op *op, const struct exec_job_start *start)
 	struct slice	 command = start->command;
 	struct task	*t;
 	char		 id[24];
+	size_t		 n;
+	uint32_t	 i;
 
 	if (task_find(l, &op->job) != NULL || !task_room(l) ||
 	    (t = calloc(1, sizeof(*t))) == NULL)
 		return NULL;
-	if (command.len == 0 && start->argv.n > 0)
-		command = start->argv.v[0];
 	if ((t->command = malloc(COMMAND_MAX + 1)) == NULL) {
 		free(t);
 		return NULL;
 	}
 	text_clean(t->command, COMMAND_MAX, command);
+	/* As an executor words it. */
+	for (i = 0; i < start->argv.n; i++) {
+		n = i == 0 ? 0 : strlen(t->command);
+		if (i > 0 && n < COMMAND_MAX)
+			t->command[n++] = ' ';
+		text_clean(t->command + n, COMMAND_MAX - n,
+		    start->argv.v[i]);
+	}
 	request_id(id);
 	snprintf(t->name, sizeof(t->name), "remote-%s", id);
 	t->id = op->task = op->job;
