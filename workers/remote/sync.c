@@ -271,7 +271,10 @@ sync_start(const struct link *l)
 	TAILQ_FOREACH(s, &syncs, entry)
 		if (strcmp(s->user, l->user) == 0 &&
 		    strcmp(s->name, l->name) == 0) {
-			sync_free(s);
+			if (s->step == SYNC_WAITING)
+				sync_free(s);
+			else
+				sync_end(s, "the runner came again");
 			break;
 		}
 	if ((s = calloc(1, sizeof(*s))) == NULL)
