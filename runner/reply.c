@@ -89,24 +89,29 @@ must(int res)
 static void
 json_escape(struct buf *out, const uint8_t *p, size_t n)
 {
-	static const char	 shorts[] = "b\bf\fn\nr\rt\t";
-	char			 esc[8];
-	const char		*s;
-	size_t			 i, from = 0;
+	static const char	 shorts[32] = { ['\b'] = 'b', ['\f'] = 'f',
+				    ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't' };
+	static const char	 hex[] = "0123456789abcdef";
+	char			 esc[6] = "\\u00";
+	size_t			 i, len, from = 0;
 
 	for (i = 0; i < n; i++) {
 		if (p[i] >= 0x20 && p[i] != '"' && p[i] != '\\')
 			continue;
 		must(buf_add(out, p + from, i - from));
 		from = i + 1;
-		s = p[i] != '\0' ? strchr(shorts + 1, p[i]) : NULL;
+		len = 2;
 		if (p[i] >= 0x20)
-			snprintf(esc, sizeof(esc), "\\%c", p[i]);
-		else if (s != NULL)
-			snprintf(esc, sizeof(esc), "\\%c", s[-1]);
-		else
-			snprintf(esc, sizeof(esc), "\\u%04x", p[i]);
-		must(buf_add(out, esc, strlen(esc)));
+			esc[1] = (char)p[i];
+		else if (shorts[p[i]] != 0)
+			esc[1] = shorts[p[i]];
+		else {
+			esc[1] = 'u';
+			esc[4] = hex[p[i] >> 4];
+			esc[5] = hex[p[i] & 15];
+			len = 6;
+		}
+		must(buf_add(out, esc, len));
 	}
 	must(buf_add(out, p + from, n - from));
 }

@@ -134,6 +134,7 @@ class Link:
         self.hello = None
         self.resumes = 0
         self.last = None
+        self.acking = True
         self.up = asyncio.Event()
         self.queue = asyncio.Queue()
 
@@ -228,7 +229,7 @@ class Link:
                     self.taken += 1
                     counted += 1
                     self.jobs[m['job']].take(name, m)
-            if counted >= 64:
+            if counted >= 64 and self.acking:
                 counted = 0
                 self.queue.put_nowait(frame('ack', taken=self.taken))
 
@@ -645,6 +646,32 @@ async def input_out_of_order(p):
             want(b'restarting' in p.log, False, 'executor died')
             p.process.kill()
             await p.ended()
+
+
+@served
+async def server_that_does_not_ack(p, server, link):
+    """What is kept for it is bounded: then the command waits."""
+    link.acking = False
+    job = link.job(kind=EXEC, argv=['/bin/sh', '-c', 'seq 1 6000000'])     # 46 MB
+    job.keep = False
+    job.grant(1, WINDOW)
+    job.grant(2, WINDOW)
+    await until(lambda: job.bytes > 15 << 20, 20, 'output')
+    await asyncio.sleep(1)
+    stopped = job.bytes
+    await asyncio.sleep(0.5)
+    want(job.bytes, stopped, 'waits')
+    want(stopped < 18 << 20, True, f'{stopped} bytes')
+    # Granted nothing more either, but this is cancelled all the same.
+    other = await link.sh('sleep 300')
+    link.send('job_cancel', job=other.id)
+    want((await asyncio.wait_for(other.end, 10))[0], 'job_exit', 'cancel')
+    link.acking = True
+    link.queue.put_nowait(frame('ack', taken=link.taken))
+    name, m = await asyncio.wait_for(job.end, 30)
+    want((name, m['code'], job.bytes), ('job_exit', 0, 46888896), 'end')
+    if not p.sanitized():
+        want(p.resident() < 65536, True, f'{p.resident()} kB resident')
 
 
 @served
