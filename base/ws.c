@@ -15,7 +15,8 @@
  */
 
 /*
- * WebSocket frames in and out, by wslay's frame level.
+ * WebSocket frames in and out, by wslay's frame level; what is long passes it
+ * by, for it takes 4 KiB at a time and masks byte by byte.
  * Runs in: front, control, xbot-runner.  Input is hostile.
  * Owns: struct ws_rx.  The only file that knows wslay, whose receiving
  * context (4.3 KB) lives only while a frame is incomplete.
@@ -36,6 +37,8 @@
 
 #define WS_GATHER	65536	/* fragments of 4 KiB are handed on together */
 #define WS_ROUNDS	64	/* direct reads before it is another's turn */
+#define WS_DIRECT	4096	/* so much missing is read past wslay */
+#define WS_DIRECT_COST	16	/* of the rounds */
 #define WS_CTL_MAX	125
 
 /* A frame in progress. */
@@ -44,6 +47,9 @@ struct ws_rx {
 	uint64_t		 got, used;	/* bytes in and accounted for */
 	uint64_t		 left;		/* of the payload */
 	int			 in_frame, opcode, fin;
+	int			 direct;	/* ctx lost track of the frame */
+	unsigned char		 tail[4];	/* what was read last, raw */
+	unsigned char		 key[4];	/* turned to the next byte */
 	size_t			 ctl_len;
 	unsigned char		 ctl[WS_CTL_MAX];
 };
@@ -63,6 +69,11 @@ static int	rx_begin(struct ws *, const struct wslay_frame_iocb *);
 static const char *rx_wrong(const struct ws *,
 		    const struct wslay_frame_iocb *, int *);
 static void	rx_data(struct ws *, const unsigned char *, size_t);
+static void	rx_turn(struct ws_rx *, const unsigned char *, size_t);
+static int	rx_direct(struct ws *);
+static int	rx_step(struct ws *);
+static int	tx_long(struct ws *, int, const void *, size_t);
+static void	mask(unsigned char *, size_t, const unsigned char *);
 static void	rx_frame_end(struct ws *);
 static void	rx_control(struct ws *);
 static void	rx_close(struct ws *, const unsigned char *, size_t);
@@ -117,13 +128,14 @@ rx_read(uint8_t *buf, size_t len, int flags, void *arg)
 {
 	struct ws *ws = arg;
 	struct evbuffer *in = bufferevent_get_input(ws->bev);
+	size_t keep;
 	ssize_t n;
 
 	n = evbuffer_remove(in, buf, len);
 	/* Past libevent, which asks the kernel for 4 KiB at a time, three
 	 * calls each; only where much is known to come. */
 	if (n <= 0 && ws->flags & WS_RAW && !ws->eof && ws->rx->in_frame &&
-	    ws->rx->left >= 4096) {
+	    (ws->rx->left >= 4096 || ws->rx->direct)) {
 		n = recv(bufferevent_getfd(ws->bev), buf, len, MSG_DONTWAIT);
 		if (n > 0)
 			ws->last_rx = bevio_now();
@@ -133,7 +145,108 @@ rx_read(uint8_t *buf, size_t len, int flags, void *arg)
 	if (n <= 0)
 		return -1;
 	ws->rx->got += (uint64_t)n;
+	keep = n < 4 ? 4 - (size_t)n : 0;
+	memmove(ws->rx->tail, ws->rx->tail + 4 - keep, keep);
+	memcpy(ws->rx->tail + keep, buf + n - (4 - keep), 4 - keep);
 	return n;
+}
+
+/* A key of four bytes over and over. */
+static void
+mask(unsigned char *p, size_t n, const unsigned char *key)
+{
+	unsigned char	 twice[8];
+	uint64_t	 k, v;
+	size_t		 i;
+
+	memcpy(twice, key, 4);
+	memcpy(twice + 4, key, 4);
+	memcpy(&k, twice, 8);
+	for (i = 0; n - i >= 8; i += 8) {
+		memcpy(&v, p + i, 8);
+		v ^= k;
+		memcpy(p + i, &v, 8);
+	}
+	for (; i < n; i++)
+		p[i] ^= key[i % 4];
+}
+
+/*
+ * May the rest of the frame pass by wslay, which has given out all that it
+ * read?  It does not tell the key, but the last four bytes do: raw they are
+ * in tail, and every further byte is at the key's place of that four before.
+ */
+static void
+rx_turn(struct ws_rx *rx, const unsigned char *p, size_t n)
+{
+	size_t i;
+
+	if (n < 4 || rx->left < WS_DIRECT || rx->got != rx->used ||
+	    wslay_is_ctrl_frame(rx->opcode))
+		return;
+	for (i = 0; i < 4; i++)
+		rx->key[i] = rx->tail[i] ^ p[n - 4 + i];
+	rx->direct = 1;
+}
+
+/* Reads once; 0: there is nothing. */
+static int
+rx_direct(struct ws *ws)
+{
+	struct ws_rx	*rx = ws->rx;
+	unsigned char	 key[4], *p;
+	size_t		 i, len = sizeof(gather) - gathered;
+	ssize_t		 n;
+
+	if (len == 0) {
+		rx_give(ws, 0);
+		return 1;
+	}
+	p = gather + gathered;
+	if ((n = rx_read(p, len < rx->left ? len : (size_t)rx->left, 0,
+	    ws)) <= 0)
+		return 0;
+	len = (size_t)n;
+	mask(p, len, rx->key);
+	memcpy(key, rx->key, 4);
+	for (i = 0; i < 4; i++)
+		rx->key[i] = key[(i + len) % 4];
+	rx->used += len;
+	rx->left -= len;
+	if (ws->state != WSS_OPEN)
+		return 1;
+	if (ws->flags & WS_UTF8 && ws->opcode == WS_TEXT &&
+	    utf8_feed(&ws->utf8, p, len) == -1) {
+		ws_fail(ws, WS_BAD_DATA, "text is not UTF-8");
+		return 1;
+	}
+	gathered += len;
+	return 1;
+}
+
+/* One step of wslay; 0: there is nothing, -1: no more of this. */
+static int
+rx_step(struct ws *ws)
+{
+	struct wslay_frame_iocb	 io;
+	struct ws_rx		*rx = ws->rx;
+	ssize_t			 n;
+
+	memset(&io, 0, sizeof(io));
+	n = wslay_frame_recv(rx->ctx, &io);
+	if (n == WSLAY_ERR_WANT_READ)
+		return 0;
+	if (n < 0) {
+		ws_fail(ws, WS_PROTOCOL, "malformed frame");
+		return -1;
+	}
+	if (!rx->in_frame && rx_begin(ws, &io) == -1)
+		return -1;
+	rx->used += (uint64_t)n;
+	rx->left -= (uint64_t)n;
+	rx_turn(rx, io.data, (size_t)n);
+	rx_data(ws, io.data, (size_t)n);
+	return 1;
 }
 
 static int
@@ -166,31 +279,26 @@ ws_rx_free(struct ws *ws)
 int
 ws_receive(struct ws *ws)
 {
-	struct wslay_frame_iocb io;
-	int did = 0, rounds = 0;
-	ssize_t n;
+	int did = 0, rounds = 0, more;
 
-	if (rx_open(ws) == -1)
-		return 0;
 	gathered = 0;
-	while (ws->rx != NULL && ws->state < WSS_LINGER &&
-	    rounds++ < WS_ROUNDS && (!ws->paused || ws->state == WSS_CLOSING)) {
-		memset(&io, 0, sizeof(io));
-		n = wslay_frame_recv(ws->rx->ctx, &io);
-		if (n < 0) {
-			if (n == WSLAY_ERR_WANT_READ)
-				break;
-			ws_fail(ws, WS_PROTOCOL, "malformed frame");
-			return 1;
-		}
-		did = 1;
-		if (!ws->rx->in_frame && rx_begin(ws, &io) == -1)
+	while (ws->state < WSS_LINGER && rounds++ < WS_ROUNDS &&
+	    (!ws->paused || ws->state == WSS_CLOSING)) {
+		if (rx_open(ws) == -1)
 			break;
-		ws->rx->used += (uint64_t)n;
-		ws->rx->left -= (uint64_t)n;
-		rx_data(ws, io.data, (size_t)n);
-		if (ws->rx != NULL && ws->rx->left == 0)
-			rx_frame_end(ws);
+		if (ws->rx->direct)
+			rounds += WS_DIRECT_COST - 1;
+		more = ws->rx->direct ? rx_direct(ws) : rx_step(ws);
+		if (more == 0)
+			break;
+		did = 1;
+		if (more == -1)
+			break;
+		if (ws->rx == NULL || !ws->rx->in_frame || ws->rx->left > 0)
+			continue;
+		rx_frame_end(ws);
+		if (ws->rx != NULL && ws->rx->direct)
+			ws_rx_free(ws);
 	}
 	if (ws->state == WSS_OPEN && gathered > 0)
 		rx_give(ws, 0);
@@ -433,6 +541,34 @@ tx_mask(uint8_t *buf, size_t len, void *arg)
 	return 0;
 }
 
+/* A long frame of a client, masked in one go. */
+static int
+tx_long(struct ws *ws, int first, const void *data, size_t len)
+{
+	struct evbuffer		*out = bufferevent_get_output(ws->bev);
+	struct evbuffer_iovec	 v;
+	unsigned char		 head[14] = { (unsigned char)first, 0x80 };
+	unsigned char		*key;
+	size_t			 i, bytes = len > 65535 ? 8 : 2;
+
+	head[1] |= bytes == 8 ? 127 : 126;
+	for (i = 0; i < bytes; i++)
+		head[2 + i] = (unsigned char)((uint64_t)len >>
+		    8 * (bytes - 1 - i));
+	key = head + 2 + bytes;
+	tx_mask(key, 4, NULL);
+	if (evbuffer_add(out, head, 2 + bytes + 4) == -1 ||
+	    evbuffer_reserve_space(out, (ev_ssize_t)len, &v, 1) != 1)
+		return -1;
+	memcpy(v.iov_base, data, len);
+	v.iov_len = len;
+	mask(v.iov_base, len, key);
+	if (evbuffer_commit_space(out, &v, 1) == -1)
+		return -1;
+	ws->tx += 2 + bytes + 4 + len;
+	return 0;
+}
+
 static int
 tx_frame(struct ws *ws, int opcode, int fin, const void *data, size_t len)
 {
@@ -447,6 +583,12 @@ tx_frame(struct ws *ws, int opcode, int fin, const void *data, size_t len)
 	    wslay_frame_context_init(ctx, &tx_callbacks, NULL) != 0)
 		goto broken;
 	fresh = bevio_pending(ws->bev) == 0;
+	if (ws->flags & WS_CLIENT && len >= WS_DIRECT) {
+		if (tx_long(ws, (opcode & 15) | (fin ? 0x80 : 0), data,
+		    len) == -1)
+			goto broken;
+		goto flush;
+	}
 	memset(&io, 0, sizeof(io));
 	io.fin = fin != 0;
 	io.opcode = (uint8_t)opcode & 15;
@@ -468,6 +610,7 @@ tx_frame(struct ws *ws, int opcode, int fin, const void *data, size_t len)
 			io.data += n;
 		io.data_length = left;
 	} while (left > 0);
+flush:
 	if (bevio_flush(ws->bev, ws->flags & WS_RAW) == -1)
 		goto broken;
 	if (bevio_pending(ws->bev) > 0) {
