@@ -7,11 +7,13 @@ usage: transfer.py BUILDDIR [rounds [MiB]]
 The rounds alternate; what is reported are ratios of medians.  "cat" is what
 four cats move through a chain of five socketpairs.  The memory of each of our
 processes is its high water mark above what it held idle.  Printed, never
-asserted, but for the sha256 of what arrived: the machine is shared.
+asserted, but for the sha256 of what arrived: the machine is shared.  The
+processor time (of ours, and of the cats with both ends) suffers less from it.
 """
 import hashlib
 import multiprocessing
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -75,6 +77,17 @@ class Memory:
                 for name, pid in self.pids.items()}
 
 
+def ticks(pids):
+    """Seconds of processor time of these so far."""
+    total = 0
+    for pid in pids.values():
+        with open(f"/proc/{pid}/stat", encoding="ascii",
+                  errors="replace") as f:
+            words = f.read().rpartition(")")[2].split()
+        total += int(words[11]) + int(words[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
 def up(sup, user, data):
     start = time.monotonic()
     a = sup.client.file("PUT", user, "big", data)
@@ -104,22 +117,28 @@ def digest_of(path):
         return hashlib.file_digest(f, "sha256").digest()
 
 
-def cat(sup, size):
+def cat(sup, size, used):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     out = subprocess.run([os.path.join(sup.build, "tests/bench"), "cat",
                           str(size)], check=True, stdout=subprocess.PIPE)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used["cat"].append(after.ru_utime + after.ru_stime - before.ru_utime -
+                       before.ru_stime)
     return int(out.stdout) / 1e9
 
 
-def one_round(t, sup, runner, size, times, grown):
+def one_round(t, sup, runner, size, times, grown, used):
     """Other bytes each time: what was there before cannot pass for them."""
     data = os.urandom(size)
     want = hashlib.sha256(data).digest()
     name, buf = runner.name, bytearray(size)
-    memory = Memory(processes_of(sup, runner))
+    pids = processes_of(sup, runner)
+    memory, before = Memory(pids), ticks(pids)
     times[name, "up"].append(up(sup, runner.user, data))
     path = os.path.join(runner.workspace, "big")
     same = digest_of(path) == want
     times[name, "down"].append(down(sup, runner.user, buf))
+    used[name].append((ticks(pids) - before) / 2)
     t.ok(same and hashlib.sha256(buf).digest() == want,
          f"{name}: sha256 of {size >> 20} MiB up and down")
     for process, kib in memory.grown().items():
@@ -127,7 +146,7 @@ def one_round(t, sup, runner, size, times, grown):
     os.unlink(path)
 
 
-def report(t, times, cats, grown, size):
+def report(t, times, cats, grown, used, size):
     mid = {key: statistics.median(v) for key, v in times.items()}
     floor = statistics.median(cats)
     t.note(f"cat     {size / floor / 2**20:.0f} MiB/s")
@@ -137,6 +156,8 @@ def report(t, times, cats, grown, size):
         t.note(f"{way:4} v2 is {mid['v1', way] / mid['v2', way]:.1f} times v1 "
                f"(aim {AIM_V1}), {floor / mid['v2', way]:.2f} of cat "
                f"(aim {AIM_CAT})")
+    t.note("processor time: " + ", ".join(
+        f"{name} {statistics.median(v):.2f} s" for name, v in used.items()))
     for name, aim in (("v2", AIM_KIB), ("v1", 4 * (size >> 10))):
         t.note(f"{name} KiB above idle: " + ", ".join(
             f"{p} {kib}" for p, kib in grown[name].items()) + f"; aim {aim}")
@@ -152,12 +173,12 @@ def test_transfer(t, sup, rounds, size):
             sup.client.file("GET", runner.user, "warm")
         times = {(r.name, way): [] for r in runners for way in ("up", "down")}
         grown = {r.name: {} for r in runners}
-        cats = []
+        cats, used = [], {"v2": [], "v1": [], "cat": []}
         for n in range(rounds):
             for runner in reversed(runners) if n % 2 else runners:
-                one_round(t, sup, runner, size, times, grown)
-            cats.append(cat(sup, size))
-        report(t, times, cats, grown, size)
+                one_round(t, sup, runner, size, times, grown, used)
+            cats.append(cat(sup, size, used))
+        report(t, times, cats, grown, used, size)
         for runner in runners:
             runner.stop()
     finally:
