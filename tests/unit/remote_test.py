@@ -959,7 +959,7 @@ def bg_start(w):
     m = c.asked('bg_exec')
     name = m['body'].pop('task_id')
     assert name.startswith('remote-req_'), name
-    eq(m['body'], {'command': 'a', 'args': ['env', 'K=v', 'a', 'b c'],
+    eq(m['body'], {'command': 'a b c', 'args': ['env', 'K=v', 'a', 'b c'],
                    'shell': False, 'dir': '/ws/d', 'stdin': 'in'})
     w.settle(0.05)
     eq([x.name for x in s.queue if x.name != 'job_credit'], [])
@@ -979,7 +979,7 @@ def bg_start(w):
     s = Session(w)          # it is known by the first alone
     s.send('task_list')
     status(c)
-    eq(s.wait('task_info').command, 'a')
+    eq(s.wait('task_info').command, 'a b c')
     eq(s.wait('job_done', 'task_info').name, 'job_done')
 
 
