@@ -290,6 +290,14 @@ on_info(struct reading *t, struct req *r, const struct exec_task_info *i)
 	t->started_ms = i->started_ms;
 	session_started(t->session);
 	session_deadline(t->session, t->follow ? 0 : TASK_ANSWER_MS);
+	if (t->follow && req_http(r) != NULL &&
+	    http_req_verb(req_http(r)) == HV_HEAD) {
+		session_drop(t->session);
+		t->session = NULL;
+		(void)req_start(r, 200, "application/x-ndjson", -1);
+		req_end(r);
+		return;
+	}
 	if (t->follow && req_start(r, 200, "application/x-ndjson", -1) == -1)
 		return;
 	if (!t->follow)

@@ -143,11 +143,11 @@ def test_cut(t, sup):
     ident = task(sup, f"seq 1 {LINES}; exit 5")
     reader = Reader(sup, ident)
     reader.receive = 128 << 10
-    step = 0
+    step, total = 0, sum(len(f"{i}\n") for i in (1, LINES)) * LINES // 2
 
     def cut(r):
         nonlocal step
-        if step < 40 and r.bytes > (step + 1) * 300000:
+        if step < 40 and r.bytes > (step + 1) * (total // 50):
             step += 1
             raise OSError("cut")
     reader.run(cut)

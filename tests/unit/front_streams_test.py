@@ -305,6 +305,17 @@ def stream_errors(w):
 
 
 @test()
+def stream_head(w):
+    call = Call(w, 'HEAD', TASKS + '/' + '05' * 16 + '/stream')
+    job = Job(w, 'task_read')
+    info(job, job.start.task, running=True)
+    a = call.end()
+    eq((a.status, a.body, a.headers['Content-Type']),
+       (200, b'', 'application/x-ndjson'))
+    job.closed()
+
+
+@test()
 def stream_slow(w):
     """A reader that does not read gets no more than the window and what the
     kernel and the output hold; then everything, in order."""
