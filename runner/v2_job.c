@@ -1,0 +1,404 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * What came over the link and has not ended: which of it is a session's, what
+ * input it may be given, what credit it must wait for.  Runs in: xbot-runner.
+ * Input is hostile: the server may be anybody's.
+ */
+
+#include <sys/queue.h>
+#include <sys/stat.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "proto/exec_msg.h"
+#include "proto/jobs.h"
+#include "runner/fetch.h"
+#include "runner/launch.h"
+#include "runner/v2.h"
+#include "runner/v2_job.h"
+
+#define BUCKETS		256	/* job ids are random */
+#define JOBS_MAX	1024	/* as many as an executor takes */
+#define STREAMS		4
+#define NO_INPUT	255
+
+/* What the server asked for and what has not ended. */
+struct job {
+	LIST_ENTRY(job)	 entry;
+	struct id16	 id;
+	bool		 process;	/* of a session; ends with job_exit */
+	bool		 task;		/* ours until it has all its input */
+	bool		 started;
+	bool		 in_eof;
+	uint8_t		 input;		/* the stream that it reads */
+	uint64_t	 in_sent, in_credit;
+	struct fetch	*fetch;		/* borrowed */
+	char		*name;		/* of a fetched file; owned */
+	uint64_t	 held[STREAMS];	/* credit, while the link is full */
+};
+
+static LIST_HEAD(, job)	 buckets[BUCKETS];
+static size_t		 njobs;
+static bool		 holding;	/* some job's credit */
+
+static struct job	*job_find(const struct id16 *);
+static void		 job_end(struct job *);
+static void		 job_drop(struct job *);
+static struct job	*job_open(const struct msg *);
+static void		 job_eof(struct job *);
+static void		 refuse(const struct id16 *, enum xerr, const char *);
+static void		 on_fetched(void *, const struct fetched *);
+
+/* Whatever opens an operation, or is about one, begins with its job. */
+_Static_assert(offsetof(struct exec_file_stat, job) == 0 &&
+    offsetof(struct exec_file_list, job) == 0 &&
+    offsetof(struct exec_file_mkdir, job) == 0 &&
+    offsetof(struct exec_file_remove, job) == 0 &&
+    offsetof(struct exec_file_get, job) == 0 &&
+    offsetof(struct exec_file_put, job) == 0 &&
+    offsetof(struct exec_file_hash, job) == 0 &&
+    offsetof(struct exec_task_list, job) == 0 &&
+    offsetof(struct exec_task_read, job) == 0 &&
+    offsetof(struct exec_task_kill, job) == 0 &&
+    offsetof(struct exec_fetch, job) == 0 &&
+    offsetof(struct exec_job_start, job) == 0, "job_open");
+
+static struct job *
+job_find(const struct id16 *id)
+{
+	struct job	*j;
+
+	LIST_FOREACH(j, &buckets[id->b[0]], entry)
+		if (memcmp(&j->id, id, sizeof(*id)) == 0)
+			return j;
+	return NULL;
+}
+
+static void
+job_drop(struct job *j)
+{
+	LIST_REMOVE(j, entry);
+	njobs--;
+	free(j->name);
+	free(j);
+}
+
+/* It cannot go on: the server is told what became of it. */
+static void
+job_end(struct job *j)
+{
+	struct exec_job_exit	 lost = { .job = j->id, .how = JOB_LOST };
+	struct id16		 id = j->id;
+	bool			 started = j->process && j->started;
+
+	job_drop(j);
+	if (started)
+		v2_send(EXEC_JOB_EXIT, &lost);
+	else
+		refuse(&id, XERR_EIO, "the executor ended");
+}
+
+/* NULL: it was refused. */
+static struct job *
+job_open(const struct msg *m)
+{
+	const struct id16	*id = m->body;
+	struct job		*j;
+
+	if (job_find(id) != NULL) {
+		v2_refuse("a job id that is in use");
+		return NULL;
+	}
+	if (njobs >= JOBS_MAX) {
+		refuse(id, XERR_EBUSY, "too many operations on this runner");
+		return NULL;
+	}
+	if (!launch_up()) {
+		refuse(id, XERR_EOFFLINE, "the executor is being restarted");
+		return NULL;
+	}
+	if ((j = calloc(1, sizeof(*j))) == NULL)
+		fatalx("out of memory");
+	j->id = *id;
+	j->input = m->type == EXEC_JOB_START ? STREAM_STDIN :
+	    m->type == EXEC_FILE_PUT ? STREAM_FILE : NO_INPUT;
+	LIST_INSERT_HEAD(&buckets[id->b[0]], j, entry);
+	njobs++;
+	return j;
+}
+
+static void
+job_eof(struct job *j)
+{
+	struct exec_job_eof	 eof = { .job = j->id, .stream = j->input,
+				    .offset = j->in_sent };
+
+	j->in_eof = true;
+	launch_send(EXEC_JOB_EOF, &eof);
+}
+
+void
+v2_jobs_cancel(void)
+{
+	struct exec_job_cancel	 cancel;
+	struct job		*j;
+	size_t			 i;
+
+	if (njobs > 0)
+		log_info("%zu operations of lost sessions are cancelled",
+		    njobs);
+	for (i = 0; i < BUCKETS; i++) {
+		while ((j = LIST_FIRST(&buckets[i])) != NULL) {
+			cancel.job = j->id;
+			if (j->fetch != NULL)
+				fetch_cancel(j->fetch);
+			else if (!j->task)
+				launch_send(EXEC_JOB_CANCEL, &cancel);
+			else if (!j->in_eof)
+				job_eof(j);
+			job_drop(j);
+		}
+	}
+	holding = false;
+}
+
+void
+v2_on_forward(const struct msg *m)
+{
+	launch_send(m->type, m->body);
+}
+
+/*
+ * Checked here, for the executor would take it for our fault and end, with the
+ * tasks of everybody.  Of a job that has ended it is late, no more.
+ */
+void
+v2_on_input(const struct msg *m)
+{
+	const struct exec_job_data	*b = m->body;
+	struct job			*j = job_find(&b->job);
+
+	if (j == NULL)
+		return;
+	if (b->stream != j->input || j->in_eof || b->offset != j->in_sent ||
+	    b->bytes.len > j->in_credit - j->in_sent) {
+		v2_refuse("input beyond its credit or out of order");
+		return;
+	}
+	j->in_sent += b->bytes.len;
+	launch_send(m->type, m->body);
+}
+
+void
+v2_on_eof(const struct msg *m)
+{
+	const struct exec_job_eof	*b = m->body;
+	struct job			*j = job_find(&b->job);
+
+	if (j == NULL)
+		return;
+	if (b->stream != j->input || j->in_eof || b->offset != j->in_sent) {
+		v2_refuse("end of input out of order");
+		return;
+	}
+	job_eof(j);
+	if (j->task && j->started)
+		job_drop(j);
+}
+
+void
+v2_on_start(const struct msg *m)
+{
+	const struct exec_job_start	*b = m->body;
+	struct job			*j;
+
+	if (b->kind > JOB_PTY) {
+		refuse(&b->job, XERR_ENOTSUP, "no such kind of job");
+		return;
+	}
+	if ((j = job_open(m)) == NULL)
+		return;
+	j->task = b->kind == JOB_TASK;
+	j->process = !j->task;
+	launch_send(m->type, m->body);
+}
+
+void
+v2_on_open(const struct msg *m)
+{
+	if (job_open(m) != NULL)
+		launch_send(m->type, m->body);
+}
+
+void
+v2_on_cancel(const struct msg *m)
+{
+	const struct exec_job_cancel	*b = m->body;
+	struct job			*j = job_find(&b->job);
+
+	if (j == NULL || j->fetch == NULL) {
+		launch_send(m->type, m->body);
+		return;
+	}
+	fetch_cancel(j->fetch);
+	job_drop(j);
+	refuse(&b->job, XERR_EIO, "cancelled");
+}
+
+/* While the link is full, whoever produces gets no more of it. */
+void
+v2_on_credit(const struct msg *m)
+{
+	const struct exec_job_credit	*b = m->body;
+	struct job			*j;
+
+	if (!v2_is_full() || b->stream >= STREAMS ||
+	    (j = job_find(&b->job)) == NULL) {
+		launch_send(m->type, m->body);
+		return;
+	}
+	if (b->upto > j->held[b->stream])
+		j->held[b->stream] = b->upto;
+	holding = true;
+}
+
+void
+v2_jobs_release(void)
+{
+	struct exec_job_credit	 credit;
+	struct job		*j;
+	size_t			 i;
+
+	if (!holding)
+		return;
+	holding = false;
+	for (i = 0; i < BUCKETS; i++) {
+		LIST_FOREACH(j, &buckets[i], entry) {
+			credit.job = j->id;
+			for (credit.stream = 0; credit.stream < STREAMS;
+			    credit.stream++) {
+				credit.upto = j->held[credit.stream];
+				j->held[credit.stream] = 0;
+				if (credit.upto > 0)
+					launch_send(EXEC_JOB_CREDIT, &credit);
+			}
+		}
+	}
+}
+
+/* -- downloads: our own -- */
+
+void
+v2_on_fetch(const struct msg *m)
+{
+	const struct exec_fetch	*b = m->body;
+	struct fetched		 why;
+	struct job		*j;
+	const char		*cut, *path = b->path.p;
+
+	if ((j = job_open(m)) == NULL)
+		return;
+	j->fetch = fetch_start(b->url, b->path,
+	    b->limit > 0 ? b->limit : FETCH_LIMIT, on_fetched, j, &why);
+	if (j->fetch == NULL) {
+		job_drop(j);
+		refuse(&b->job, why.code, why.why);
+		return;
+	}
+	if (b->path.len > 0 && path != NULL) {
+		cut = memrchr(path, '/', b->path.len);
+		cut = cut != NULL ? cut + 1 : path;
+		j->name = strndup(cut, b->path.len - (size_t)(cut - path));
+	}
+}
+
+static void
+on_fetched(void *arg, const struct fetched *f)
+{
+	struct job		*j = arg;
+	struct exec_job_done	 done = { .job = j->id };
+	struct exec_file_info	 info = { .job = j->id, .size = f->size,
+				    .mode = S_IFREG | 0644 };
+	char			 name[257];
+
+	info.mtime_ns = (int64_t)time(NULL) * 1000000000;
+	snprintf(name, sizeof(name), "%s", j->name != NULL ? j->name : "");
+	info.name = slice_str(name);
+	job_drop(j);
+	if (f->code != XERR_NONE) {
+		refuse(&done.job, f->code, f->why);
+		return;
+	}
+	v2_send(EXEC_FILE_INFO, &info);
+	v2_send(EXEC_JOB_DONE, &done);
+}
+
+/* -- to the server -- */
+
+static void
+refuse(const struct id16 *id, enum xerr code, const char *text)
+{
+	struct exec_job_refused	 r = { .job = *id, .code = (uint8_t)code,
+				    .text = slice_str(text) };
+
+	v2_send(EXEC_JOB_REFUSED, &r);
+}
+
+void
+v2_answer(const struct msg *m)
+{
+	const union exec_any	*b = m->body;
+	struct job		*j = job_find(&b->job_done.job);
+
+	/* Late answers to what was cancelled are for nobody. */
+	if (!v2_is_used())
+		return;
+	if (j != NULL && m->type == EXEC_JOB_STARTED) {
+		j->started = true;
+		if (j->task && j->in_eof)
+			job_drop(j);
+	} else if (j != NULL && m->type == EXEC_JOB_CREDIT) {
+		if (b->job_credit.stream == j->input &&
+		    b->job_credit.upto > j->in_credit)
+			j->in_credit = b->job_credit.upto;
+	} else if (j != NULL && (m->type == EXEC_JOB_EXIT ||
+	    m->type == EXEC_JOB_DONE || m->type == EXEC_JOB_REFUSED))
+		job_drop(j);
+	v2_send(m->type, m->body);
+}
+
+void
+v2_lost(void)
+{
+	struct job	*j;
+	size_t		 i;
+
+	for (i = 0; i < BUCKETS; i++)
+		while ((j = LIST_FIRST(&buckets[i])) != NULL)
+			job_end(j);
+}
+
+size_t
+v2_jobs(void)
+{
+	return njobs;
+}
