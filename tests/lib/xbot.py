@@ -234,6 +234,8 @@ class Client:
 
     def open(self, method, path, body=None, headers=None, token=None):
         """The answer's head; the body is read by the caller."""
+        if self.conn.sock is not None and readable(self.conn.sock, 0):
+            self.conn.close()       # it idled, and the server ended it
         send = dict(headers or {})
         token = self.token if token is None else token
         if token:
@@ -242,6 +244,9 @@ class Client:
             body = json.dumps(body).encode()
             send.setdefault("Content-Type", "application/json")
         chunked = body is not None and hasattr(body, "__next__")
+        # Closed by the daemon while it was idle: http.client would not see it.
+        if self.conn.sock is not None and readable(self.conn.sock, 0):
+            self.conn.close()
         self.conn.request(method, path, body=body, headers=send,
                           encode_chunked=chunked)
         return self.conn.getresponse()
