@@ -281,7 +281,15 @@ get_data(struct fileop *f, struct req *r, const struct exec_job_data *d)
 		req_abort(r, "the file is over the limit");
 		return;
 	}
-	if (req_data(r, d->bytes.p, n) == 0) {
+	if (most > 0 && f->got >= most) {
+		/*
+		 * All that Content-Length promised: the client may ask for
+		 * the next thing before the sandbox says that it is done.
+		 */
+		(void)req_data(r, d->bytes.p, n);
+		fileop_end(f);
+		req_end(r);
+	} else if (req_data(r, d->bytes.p, n) == 0) {
 		fileop_alive(f);
 		get_credit(f);
 	} else
