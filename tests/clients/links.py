@@ -98,6 +98,7 @@ class Cut:
         self.proxy.close()
 
 
+# Tasks sleep first: what nobody follows yet goes when a MiB is full.
 def start(sup, user, command):
     a = sup.client.call("POST", f"/v1/users/{user}/tasks",
                         {"command": command})
@@ -172,7 +173,7 @@ def test_line_cut(t, sup):
             cut.proxy.cut()
     try:
         before = cut.proxy.accepted
-        task = start(sup, user, f"seq 1 {LINES}; exit 7")
+        task = start(sup, user, f"sleep 3; seq 1 {LINES}; exit 7")
         f = Follower(sup, user, task, on_bytes).read()
         t.eq((len(cuts), f.opened, f.errors), (20, 1, []),
              "cut 20 times, one stream")
@@ -239,7 +240,7 @@ def test_servers_die(t, sup):
         else:
             os.kill(sup.roles()[what], signal.SIGKILL)
     try:
-        task = start(sup, user, f"seq 1 {LINES}; exit 9")
+        task = start(sup, user, f"sleep 3; seq 1 {LINES}; exit 9")
         f = Follower(sup, user, task, on_bytes).read()
         t.eq(steps, ["front", "remote", "line"] * 2, "killed and cut")
         t.eq((f.got, f.sum.hexdigest()), (size, want), "each line once")

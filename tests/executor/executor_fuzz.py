@@ -20,7 +20,8 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client import MESSAGES, Executor, Gone, encode  # noqa: E402
 
-UID = 64124
+# Of this run alone: others may run at the same time.
+UID = 64200 + os.getpid() % 1000
 COMMANDS = ('true', 'echo hi', 'cat', 'sleep 9', 'yes', 'exit 3', 'sleep 5 & echo x', 'setsid sleep 9 & sleep 9')
 PATHS = ('', '.', 'f', 'd', 'd/e', '../x', '/', 'd/../../x', 'f/x', 'link/x', 'link', 'x' * 300, 'fifo', 'd/' * 500)
 FROM_HOST = ('hello', 'ping', 'pong', 'unsupported', 'job_start', 'job_data', 'job_credit', 'job_eof', 'job_signal',
