@@ -95,7 +95,12 @@ events_exec(struct req *r, int exit_code, const char *error,
 		jsonw_text(&w, "error", error);
 	}
 	jsonw_uint(&w, "duration_ms", duration_ms);
-	event_end(&w, "exec", r->user);
+	jsonw_end(&w);
+	if (jsonw_ok(&w)) {
+		events_emit("exec", r->user, &b);
+		events_relay(r->user, &b);
+	}
+	buf_clear(&b);
 }
 
 /* Remote brings skills and agents to a runner. */

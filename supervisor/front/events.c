@@ -52,6 +52,7 @@ struct listener {
 	uint64_t		 lost;
 };
 
+static void	 listeners_told(bool);
 static void	 text_drop(struct event_text *);
 static void	 listener_take(struct listener *, struct event_text *);
 static void	 listener_send(struct listener *, const char *, size_t);
@@ -63,13 +64,68 @@ static void	 on_beat(int, short, void *);
 static TAILQ_HEAD(, listener)	 listeners = TAILQ_HEAD_INITIALIZER(listeners);
 static unsigned int		 nlisteners;
 static struct event		*beat;
+static bool			 wanted_there;	/* by the other one's */
 
 static const struct http_handler http_ops = { .on_writable = on_writable };
 
 bool
 events_wanted(void)
 {
-	return nlisteners > 0;
+	return nlisteners > 0 || wanted_there;
+}
+
+void
+events_ledger_up(void)
+{
+	wanted_there = false;	/* until this ledger says so */
+	if (nlisteners > 0)
+		listeners_told(true);
+}
+
+void
+events_on_want(struct chan *c, const struct msg *m)
+{
+	wanted_there = ((const struct ctl_event_want *)m->body)->wanted;
+}
+
+void
+events_relay(const char *user, const struct buf *data)
+{
+	struct ctl_event_exec	 e = { slice_str(user),
+				    { buf_data(data), data->len } };
+	struct chan		*c = child_peer(ROLE_LEDGER);
+
+	if (wanted_there && c != NULL && !chan_is_full(c))
+		(void)chan_send(c, CTL_EVENT_EXEC, 0, &e);
+}
+
+/* What the other one made; no line of it may pass for another event. */
+void
+events_on_exec(struct chan *c, const struct msg *m)
+{
+	const struct ctl_event_exec	*e = m->body;
+	const char			*p = e->data.p;
+	struct buf			 b = { 0 };
+	char				 user[ID_USER_MAX + 1];
+	size_t				 i;
+
+	if (!slice_copy(user, sizeof(user), e->user))
+		return;
+	for (i = 0; i < e->data.len; i++)
+		if ((unsigned char)p[i] < ' ')
+			return;
+	if (nlisteners > 0 && buf_add(&b, p, e->data.len) == 0)
+		events_emit("exec", user, &b);
+	buf_clear(&b);
+}
+
+/* The other one words its events for us, or need not. */
+static void
+listeners_told(bool any)
+{
+	struct ctl_event_want w = { any };
+
+	(void)chan_send(child_peer(ROLE_LEDGER), CTL_EVENT_WANT, 0, &w);
 }
 
 static void
@@ -167,7 +223,8 @@ listener_close(struct req *r, void *data)
 		l->first = (l->first + 1) % QUEUE_MAX;
 	}
 	TAILQ_REMOVE(&listeners, l, entry);
-	nlisteners--;
+	if (--nlisteners == 0)
+		listeners_told(false);
 	free(l);
 }
 
@@ -203,7 +260,8 @@ events_listen(struct req *r, const char *user)
 	if (user != NULL)
 		(void)slice_copy(l->user, sizeof(l->user), slice_str(user));
 	TAILQ_INSERT_TAIL(&listeners, l, entry);
-	nlisteners++;
+	if (++nlisteners == 1)
+		listeners_told(true);
 	r->data = l;
 	r->close = listener_close;
 	req_stream(r, &http_ops);

@@ -24,10 +24,17 @@
 
 #include "supervisor/front/front.h"
 
-/* Does anybody listen?  Else an event need not be worded. */
+/* Does anybody listen, here or at the other of front and control?  Else an
+ * event need not be worded. */
 bool	 events_wanted(void);
 /* user's event `name`; data is JSON, lent. */
 void	 events_emit(const char *name, const char *user, const struct buf *data);
+/* The same for those who listen at the other one. */
+void	 events_relay(const char *user, const struct buf *data);
+void	 events_on_want(struct chan *, const struct msg *);
+void	 events_on_exec(struct chan *, const struct msg *);
+/* A new ledger: it learns whether somebody listens. */
+void	 events_ledger_up(void);
 /* This request listens from now on, to one user (NULL: to all). */
 void	 events_listen(struct req *, const char *user);
 

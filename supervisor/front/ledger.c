@@ -23,6 +23,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "supervisor/front/events.h"
 #include "supervisor/front/front.h"
 #include "supervisor/front/routes.h"
 
@@ -49,7 +50,9 @@ static const struct rule rules_v[] = {
 	{ CTL_ROUTE_GONE, STATES_ALL, routes_on_gone },
 	{ CTL_ROUTE_ACTIVE, STATES_ALL, routes_on_active },
 	{ CTL_ROUTE_BIND, STATES_ALL, routes_on_bind },
-	{ CTL_ROUTE_SYNCED, STATES_ALL, routes_on_synced }
+	{ CTL_ROUTE_SYNCED, STATES_ALL, routes_on_synced },
+	{ CTL_EVENT_WANT, STATES_ALL, events_on_want },
+	{ CTL_EVENT_EXEC, STATES_ALL, events_on_exec }
 };
 
 const struct rules ledger_rules = {
@@ -61,6 +64,7 @@ ledger_up(struct chan *c)
 {
 	routes_begin();
 	auth_ledger_up();
+	events_ledger_up();
 }
 
 void

@@ -152,4 +152,9 @@ void	 on_runner_status(struct chan *, const struct msg *);
 
 void	 on_slot_get(struct chan *, const struct msg *);
 
+/* events.c */
+void	 on_event_want(struct chan *, const struct msg *);
+void	 on_event_exec(struct chan *, const struct msg *);
+void	 events_up(enum role, struct chan *);
+
 #endif

@@ -58,7 +58,9 @@ static const struct rule parent_table[] = {
 	{ CTL_RUNNER_LLM, STATES_ALL, on_runner_llm },			\
 	{ CTL_ACTIVE_SET, STATES_ALL, on_active_set },			\
 	{ CTL_BIND_SET, STATES_ALL, on_bind_set },			\
-	{ CTL_ROUTE_ACK, STATES_ALL, on_route_ack }
+	{ CTL_ROUTE_ACK, STATES_ALL, on_route_ack },			\
+	{ CTL_EVENT_WANT, STATES_ALL, on_event_want },			\
+	{ CTL_EVENT_EXEC, STATES_ALL, on_event_exec }
 
 static const struct rule front_table[] = {
 	FROM_BOTH,
@@ -140,8 +142,10 @@ ledger_peer_up(enum role role, struct chan *c)
 
 	if (e->up != NULL)
 		e->up(c);
-	else if (role == ROLE_FRONT || role == ROLE_CONTROL)
+	else if (role == ROLE_FRONT || role == ROLE_CONTROL) {
 		push_up(role, c);
+		events_up(role, c);
+	}
 }
 
 /* A token of the configuration: only its hash stays in this process. */

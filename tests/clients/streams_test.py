@@ -223,6 +223,54 @@ def test_curl(t, sup):
         curl.wait()
 
 
+def test_events_admin(t, sup):
+    """Who listens at the control socket hears of front's commands, also
+    after a ledger that was killed, and the other way round."""
+    got = []
+
+    def listen(*where):
+        curl = subprocess.Popen(
+            ["curl", "-sS", "-N", *where], stdout=subprocess.PIPE)
+
+        def read():
+            for line in curl.stdout:
+                if line.startswith(b"data: ") and b"request_id" in line:
+                    got.append(json.loads(line[6:])["request_id"])
+        threading.Thread(target=read, daemon=True).start()
+        return curl
+    curls = [listen("--unix-socket", sup.socket, "http://x/v1/events")]
+    number = 0
+
+    def heard():
+        nonlocal number
+        number += 1
+        with Client(sup.port, sup.token) as c:
+            c.exec(USER, "true", headers={"X-Request-Id": f"n{number}"})
+        return any(x.startswith("n") for x in got)
+    try:
+        wait_for("an event", heard)
+        t.ok(True, "the administrator hears of it")
+        os.kill(sup.roles()["ledger"], signal.SIGKILL)
+        wait_for("its end", lambda: not sup.ready())
+        sup.wait_ready()
+        got.clear()
+        wait_for("an event", heard)
+        t.ok(True, "with a new ledger as well")
+        curls.append(listen("-H", f"Authorization: Bearer {sup.token}",
+                            f"http://127.0.0.1:{sup.port}/v1/events"))
+
+        def other():
+            sup.admin("exec", "-u", USER, "--", "true")
+            return any(not x.startswith("n") for x in got)
+        got.clear()
+        wait_for("an event", other)
+        t.ok(True, "and a client of the administrator's")
+    finally:
+        for curl in curls:
+            curl.kill()
+            curl.wait()
+
+
 def test_events_runner(t, sup):
     seen, status = [], []
 
