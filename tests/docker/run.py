@@ -479,6 +479,9 @@ class PlayedHandler(http.server.BaseHTTPRequestHandler):
         status, parts = next(a for pattern, a in self.server.rows
                              if re.search(pattern, self.path))
         self.send_response(status)
+        if status == 204:       # has no body, not even an empty one
+            self.end_headers()
+            return
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for part in [parts] if isinstance(parts, bytes) else parts:
