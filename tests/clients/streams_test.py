@@ -112,7 +112,7 @@ class Reader:
 
 def test_resume(t, sup):
     """Front is killed again and again while a client reads."""
-    ident = task(sup, f"seq 1 {LINES}; echo end >&2; exit 5")
+    ident = task(sup, f"sleep 3; seq 1 {LINES}; echo end >&2; exit 5")
     reader, killed = Reader(sup, ident), 0
     total = sum(len(f"{i}\n") for i in (1, LINES)) * LINES // 2
     step = total // (KILLS + 4)
