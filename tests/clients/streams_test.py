@@ -140,7 +140,7 @@ def test_resume(t, sup):
 def test_cut(t, sup):
     """The client breaks off and comes back, with what it had not read lost;
     now and then two of it overlap."""
-    ident = task(sup, f"seq 1 {LINES}; exit 5")
+    ident = task(sup, f"sleep 3; seq 1 {LINES}; exit 5")
     reader = Reader(sup, ident)
     reader.receive = 128 << 10
     step, total = 0, sum(len(f"{i}\n") for i in (1, LINES)) * LINES // 2

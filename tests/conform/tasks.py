@@ -29,8 +29,8 @@ def show(p, ident, query=""):
 def ended(p, ident):
     """What it shows once it has ended"""
     aside = p.aside
-    wait_for("the end of a task", lambda: show(aside, ident).json["status"] !=
-             "running")
+    wait_for("the end of a task", lambda: show(aside, ident).json.get("status")
+             not in (None, "running"))
     return show(p, ident).json
 
 
