@@ -315,8 +315,14 @@ slot_sweep(uid_t uid)
 		return;
 	if ((pid = fork()) == -1)
 		log_warn("sweep of uid %u", uid);
-	if (pid != 0)
-		return;		/* reaped like any other child */
+	if (pid != 0) {
+		/* A millisecond; and the next executor of this uid must not
+		 * be there yet when it strikes. */
+		while (pid > 0 && waitpid(pid, NULL, 0) == -1 &&
+		    errno == EINTR)
+			continue;
+		return;
+	}
 	if (setgroups(0, NULL) == -1 || setresgid(uid, uid, uid) == -1 ||
 	    setresuid(uid, uid, uid) == -1 || getresuid(&r, &e, &s) == -1 ||
 	    r != uid || e != uid || s != uid || r < UID_FLOOR ||
