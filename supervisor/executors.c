@@ -357,12 +357,6 @@ executors_exited(pid_t pid, int status)
 }
 
 void
-executors_forget(void)
-{
-	log_debug("executors follow none");
-}
-
-void
 executors_kill(void)
 {
 	struct executor *e;

@@ -40,8 +40,6 @@ uint32_t executors_slots(const struct conf *);
 void	 on_executor_wanted(struct chan *, const struct msg *);
 /* waitpid() said so: true when it was one of ours. */
 bool	 executors_exited(pid_t, int status);
-/* none is gone: its executors see their sockets close, and end. */
-void	 executors_forget(void);
 /* At the very end: whatever is left is killed. */
 void	 executors_kill(void);
 

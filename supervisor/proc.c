@@ -298,8 +298,6 @@ proc_down(struct proc *p)
 		p->backoff = 0;
 	p->state = PROC_DOWN;
 	p->since = time(NULL);
-	if (p->role == ROLE_NONE)
-		executors_forget();
 	worker_tell_all(p);
 	if (stopping) {
 		stop_next();
