@@ -18,8 +18,7 @@
  * One counter.  Runs in: xbot-runner.
  */
 
-#include <malloc.h>
-
+#include "base/heap.h"
 #include "base/log.h"
 #include "runner/budget.h"
 
@@ -49,5 +48,5 @@ budget_give(size_t n)
 	if (peak - used < TRIM_AT)
 		return;
 	peak = used;
-	malloc_trim(0);
+	heap_trim();
 }
