@@ -322,6 +322,7 @@ link_handshake(struct bufferevent *bev, bool connecting, unsigned int ms)
 		.subprotocols = EXLINK_PROTOCOL,
 		.tls_why = lk.conf->tls != NULL ? tls_client_why : NULL,
 		.timeout_ms = ms,
+		.ws_flags = lk.conf->tls == NULL ? WS_RAW : 0,
 	};
 
 	lk.wsc = wsc_start(lk.base, bev, connecting, &conf, &wsc_ops, &ws_ops,
