@@ -38,6 +38,7 @@
 #include "base/log.h"
 #include "base/policy.h"
 #include "base/priv.h"
+#include "supervisor/boxes.h"
 #include "supervisor/certs.h"
 #include "supervisor/conf.h"
 #include "supervisor/executors.h"
@@ -123,9 +124,6 @@ conf_usable(const struct conf *conf)
 		log_errorx("the skill runner is not built into this version");
 		return false;
 	}
-	if (conf->have_docker)
-		log_warnx("sandbox mode docker is not built into this "
-		    "version: what routes there is answered EOFFLINE");
 	if (conf->llm.enabled || conf->skill.enabled)
 		log_warnx("llm and skill are not built into this version");
 	return true;
@@ -326,7 +324,8 @@ start(struct conf *conf)
 		log_error("audit log %s", conf->audit);
 		return false;
 	}
-	if (!executors_init(conf) || !proc_init(base) || !signals_init())
+	if (!executors_init(conf) || !boxes_init(conf) ||
+	    !proc_init(base) || !signals_init())
 		return false;
 	certs_commit();
 	listen_commit();

@@ -152,6 +152,16 @@ void	 on_runner_status(struct chan *, const struct msg *);
 
 void	 on_slot_get(struct chan *, const struct msg *);
 
+/* --- sandboxes.c: docker's records and its journal --- */
+
+/* It gets all of them, and then is told that these were all. */
+void	 sandboxes_docker_up(struct chan *);
+void	 on_sandbox_record(struct chan *, const struct msg *);
+void	 on_sandbox_forget(struct chan *, const struct msg *);
+void	 on_journal_entry(struct chan *, const struct msg *);
+void	 on_journal_end(struct chan *, const struct msg *);
+void	 on_sandbox_scan(struct chan *, const struct msg *);
+
 /* events.c */
 void	 on_event_want(struct chan *, const struct msg *);
 void	 on_event_exec(struct chan *, const struct msg *);

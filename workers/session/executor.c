@@ -105,7 +105,7 @@ socket_ask(struct executor *e, uint32_t slot)
 {
 	struct ctl_executor_wanted w = { slot, slice_str(e->user) };
 
-	chan_send(child_parent(), CTL_EXECUTOR_WANTED, e->serial, &w);
+	chan_send(session_launcher(), CTL_EXECUTOR_WANTED, e->serial, &w);
 }
 
 static void
@@ -140,7 +140,7 @@ executor_get(struct slice slice, const char **why)
 	TAILQ_INIT(&e->sessions);
 	memcpy(e->user, user, sizeof(user));
 	e->serial = ++last_serial;
-	/* ledger may be restarting: it is asked again when it is back. */
+	/* Who is asked may be restarting: it is asked again when it is back. */
 	if ((e->slot_open = session_has_slots()))
 		slot_ask(e);
 	else
@@ -155,10 +155,12 @@ ask_again(struct table_node *node, void *arg)
 
 	if (e->slot_open)
 		slot_ask(e);
+	else if (e->chan == NULL && child_role() == ROLE_BOX)
+		socket_ask(e, 0);
 }
 
 void
-executor_ledger_up(void)
+executor_ask_again(void)
 {
 	table_each(&executors, ask_again, NULL);
 }
@@ -390,5 +392,16 @@ on_end(struct chan *c, const struct msg *m)
 
 static void
 on_ignored(struct chan *c, const struct msg *m)
+{
+}
+
+/* Why the connection was lost; it is not asked yet. */
+void
+on_sandbox_ended(struct chan *c, const struct msg *m)
+{
+}
+
+void
+on_sandbox_held(struct chan *c, const struct msg *m)
 {
 }

@@ -87,13 +87,18 @@ struct chan	*executor_chan(const struct executor *);
 struct job	*job_add(struct session *, struct id16, const char **why);
 struct job	*job_find(const struct executor *, struct id16);
 void		 job_free(struct executor *, struct job *);
-/* ledger came (again): ask what is still open. */
-void		 executor_ledger_up(void);
+/* ledger or docker came (again): ask what is still open. */
+void		 executor_ask_again(void);
 void		 on_slot(struct chan *, const struct msg *);
 void		 on_executor(struct chan *, const struct msg *);
 void		 on_executor_refused(struct chan *, const struct msg *);
 
+void		 on_sandbox_ended(struct chan *, const struct msg *);
+void		 on_sandbox_held(struct chan *, const struct msg *);
+
 /* main.c */
+/* Who brings executors: the parent, or docker (NULL while it is away). */
+struct chan	*session_launcher(void);
 bool		 session_has_slots(void);
 
 #endif
