@@ -40,7 +40,8 @@
 
 /*
  * %a and %b are the arguments, percent-encoded.  A pull may take long: its
- * limit is the caller's to choose, this is only what nobody may exceed.
+ * limit is the caller's to choose, this is only what nobody may exceed; 0 is
+ * without an end.
  */
 static const struct engine_row	rows[ENGINE_OP_MAX] = {
 	[ENGINE_PING] = { "GET", "/_ping",
@@ -85,6 +86,10 @@ static const struct engine_row	rows[ENGINE_OP_MAX] = {
 	    ROW_TEXT | ROW_SOURCE, PIPE_S, XERR_EBUSY },
 	[ENGINE_IMAGE_IMPORT] = { "POST", "/images/create?fromSrc=-",
 	    ROW_STREAM | ROW_SINK, PIPE_S, XERR_EIO },
+	[ENGINE_EVENTS] = { "GET", "/events?filters="
+	    "%%7B%%22type%%22%%3A%%5B%%22container%%22%%5D%%2C"
+	    "%%22label%%22%%3A%%5B%%22%a%%22%%5D%%7D",
+	    ROW_STREAM, 0, XERR_EIO },
 };
 
 static const struct {

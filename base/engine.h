@@ -67,6 +67,8 @@ enum engine_op {
 	ENGINE_IMAGE_REMOVE,		/* a: image; in use is EBUSY */
 	ENGINE_CONTAINER_EXPORT,	/* these two are engine_pipe's alone */
 	ENGINE_IMAGE_IMPORT,
+	ENGINE_EVENTS,			/* a: label of containers; progress has id
+					 * and status; ends with the Engine */
 	ENGINE_OP_MAX
 };
 
