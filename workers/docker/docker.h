@@ -49,11 +49,15 @@ struct docker_conf {
 	char		 capdrop[64][65];
 	uint32_t	 ncapdrop;
 	bool		 nnp;
-	uint8_t		 persist, pull;		/* enums of supervisor/conf.h */
-	int		 program;		/* the executor, for reading */
+	uint8_t		 persist, pull;		/* as DOCKER_ below */
 };
 
+/* supervisor/conf.h: enum conf_persist, enum conf_pull */
+#define DOCKER_PERSIST_EXPORT	0
+#define DOCKER_PULL_NEVER	0
+
 extern struct docker_conf	 docker_conf;
+extern struct buf		 docker_program;	/* the executor */
 extern struct engine		*docker_engine;
 extern int			 docker_box;	/* the directory box */
 
@@ -67,11 +71,27 @@ enum sandbox_state {
 	SANDBOX_STOPPED		/* a container that does not run */
 };
 
+#define SANDBOX_NAME_MAX	256	/* with NUL */
+#define SANDBOX_LABEL		"xbot.sandbox.user"
+
+struct start;
+
 struct sandbox {
 	struct table_node	 node;
 	char			 user[ID_USER_MAX + 1];
+	char			 name[SANDBOX_NAME_MAX];	/* of container
+								 * and image */
 	enum sandbox_state	 state;
 	const char		*claimed;	/* by whom, for the log; NULL */
+	bool			 held;		/* box keeps its requests */
+	bool			 oom;		/* since it was started */
+	uint64_t		 wanted;	/* box's question; 0: none */
+	struct start		*start;		/* start.c's; NULL */
+	char			 container[65];	/* Engine's id; "": none */
+	char			 image[512];	/* what it was made from: id */
+	uint64_t		 activity;	/* rises with each */
+	time_t			 used;		/* the last one */
+	bool			 busy;		/* one is going on */
 };
 
 /* NULL: there is none. */
@@ -81,18 +101,48 @@ struct sandbox	*sandbox_get(const char *user);
 /* true: yours until sandbox_release.  false: somebody else works on it. */
 bool		 sandbox_claim(struct sandbox *, const char *who);
 void		 sandbox_release(struct sandbox *);
-/* Tells front, control and ledger. */
+void		 sandbox_each(void (*)(struct sandbox *, void *), void *);
+/* Whose container has this id; NULL. */
+struct sandbox	*sandbox_by_container(const char *id);
+/* "xbot-..." of a user. */
+bool		 sandbox_name(const char *user, char dst[SANDBOX_NAME_MAX]);
+/* box keeps this user's requests, for 30 s at most; no longer. */
+void		 sandbox_hold(struct sandbox *, bool);
+/* ledger's records are complete: questions that waited go on. */
+void		 sandboxes_known(void);
+/* box came (again). */
+void		 sandboxes_box_up(void);
+/* Tells front and control. */
 void		 sandbox_set_state(struct sandbox *, enum sandbox_state);
 /* "running", as http-api.md has it. */
 const char	*sandbox_state_name(enum sandbox_state);
 /* From box. */
 void		 on_executor_wanted(struct chan *, const struct msg *);
-void		 on_sandbox_why(struct chan *, const struct msg *);
 void		 on_sandbox_activity(struct chan *, const struct msg *);
+
+/* --- start.c: a container that runs, and its executor's connection --- */
+
+/* For the question in wanted; claims it, and answers box. */
+void		 sandbox_start(struct sandbox *);
 /* From the parent. */
 void		 on_workdir(struct chan *, const struct msg *);
+/* The directory behind /.xbot, once the container has gone. */
+void		 sandbox_box_remove(const char *user);
+
+/* --- why.c: how a sandbox ended --- */
+
+void		 on_sandbox_why(struct chan *, const struct msg *);
+
+/* --- watch.c: what happens to containers behind our back --- */
+
+void		 watch_start(void);
 
 /* --- journal.c: what ledger keeps for us --- */
+
+/* ledger's records have come; before that nothing is created. */
+bool		 journal_ready(void);
+/* Its record, to ledger: container or state has changed. */
+void		 sandbox_remember(struct sandbox *);
 
 void		 on_sandbox_record(struct chan *, const struct msg *);
 void		 on_journal_entry(struct chan *, const struct msg *);
@@ -108,5 +158,7 @@ void		 on_sandbox_stop(struct chan *, const struct msg *);
 void		 on_sandbox_reset(struct chan *, const struct msg *);
 void		 on_sandbox_idle(struct chan *, const struct msg *);
 void		 on_sandbox_sweep(struct chan *, const struct msg *);
+/* The Engine is there (again): look what it has. */
+void		 sandboxes_sweep(void);
 
 #endif

@@ -33,23 +33,25 @@
 #include "proto/ctl_msg.h"
 #include "workers/docker/docker.h"
 
-struct docker_conf	 docker_conf = { .program = -1 };
+#define PROGRAM_MAX	(64 * 1024 * 1024)
+
+struct docker_conf	 docker_conf;
+struct buf		 docker_program;
 struct engine		*docker_engine;
 int			 docker_box = -1;
 
-static struct docker_conf	 next = { .program = -1 };
+static struct docker_conf	 next;
+static int			 next_program = -1;
 
 static void
 on_conf_docker(struct chan *c, const struct msg *m)
 {
 	const struct ctl_conf_docker	*d = m->body;
-	int				 fd = chan_take_fd(c);
 	uint32_t			 i;
 
-	/* Taken before by a reload that has not been committed. */
-	if (next.program != -1 && next.program != docker_conf.program)
-		close(next.program);
-	next.program = fd;
+	if (next_program != -1)
+		close(next_program);
+	next_program = chan_take_fd(c);
 	slice_copy(next.socket, sizeof(next.socket), d->socket);
 	slice_copy(next.image, sizeof(next.image), d->image);
 	slice_copy(next.workdir, sizeof(next.workdir), d->workdir);
@@ -68,13 +70,34 @@ on_conf_docker(struct chan *c, const struct msg *m)
 		    sizeof(next.capdrop[0]), d->capdrop.v[i]);
 }
 
-/* The Engine's socket cannot be another one: its group was joined at start. */
+/* Into memory: each container gets a copy. */
+static bool
+program_read(int fd)
+{
+	struct stat	 st;
+	ssize_t		 n = -1;
+	void		*p;
+
+	buf_clear(&docker_program);
+	if (fstat(fd, &st) == 0 && st.st_size > 0 &&
+	    st.st_size <= PROGRAM_MAX &&
+	    (p = buf_reserve(&docker_program, (size_t)st.st_size)) != NULL &&
+	    (n = pread(fd, p, (size_t)st.st_size, 0)) > 0)
+		docker_program.len = (size_t)n;
+	return n > 0 && n == st.st_size;
+}
+
+/* The Engine's socket stays what it was: its group was joined at start. */
 static void
 reloaded(void)
 {
-	if (docker_conf.program != -1 && docker_conf.program != next.program)
-		close(docker_conf.program);
 	docker_conf = next;
+	if (next_program == -1)
+		return;
+	if (!program_read(next_program))
+		log_warn("the executor's program");
+	close(next_program);
+	next_program = -1;
 }
 
 /* Whose members may use the Engine; 0: nobody's but root's. */
@@ -104,6 +127,8 @@ prepare(enum role role, struct priv_opts *opts)
 		return false;
 	}
 	reloaded();
+	if (docker_program.len == 0)
+		return false;
 	if ((docker_engine = engine_new(child_base(), docker_conf.socket)) ==
 	    NULL) {
 		log_error("engine");
@@ -171,12 +196,28 @@ peer_rules(enum role role, void **arg)
 	return edges[role];
 }
 
+static void
+peer_up(enum role role, struct chan *c)
+{
+	if (role == ROLE_BOX)
+		sandboxes_box_up();
+}
+
+static bool
+entered(void)
+{
+	watch_start();
+	return true;
+}
+
 static const struct child_ops ops = {
 	.roles = 1u << ROLE_DOCKER,
 	.from_parent = from_parent,
 	.nfrom_parent = sizeof(from_parent) / sizeof(from_parent[0]),
 	.peer_rules = peer_rules,
+	.peer_up = peer_up,
 	.prepare = prepare,
+	.entered = entered,
 	.reloaded = reloaded,
 };
 
