@@ -136,6 +136,13 @@ fail_call(struct start *st, const struct engine_result *res)
 }
 
 static void
+box_fail(struct start *st)
+{
+	start_fail(st, XERR_EIO, "%s/%s: %s", docker_conf.box, st->s->user,
+	    strerror(errno));
+}
+
+static void
 timer_set(struct start *st, event_callback_fn f, unsigned int ms)
 {
 	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
@@ -338,6 +345,22 @@ on_pulled(void *arg, const struct engine_result *res)
 	ask(st, ENGINE_IMAGE_INSPECT, st->image, NULL, on_image);
 }
 
+/* false and errno.  The Engine wants the directory to be there at create. */
+static bool
+box_open(struct start *st)
+{
+	int dir;
+
+	if (st->box != NULL)
+		return true;
+	if ((mkdirat(docker_box, st->s->user, 0755) == -1 &&
+	    errno != EEXIST) || (dir = openat(docker_box, st->s->user,
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) == -1)
+		return false;
+	return fchmod(dir, 0755) == 0 && (st->box = box_new(child_base(),
+	    dir, on_peer, st)) != NULL;
+}
+
 static void
 create(struct start *st)
 {
@@ -360,6 +383,10 @@ create(struct start *st)
 	struct buf		 body = { 0 };
 	uint32_t		 i;
 
+	if (!box_open(st)) {
+		box_fail(st);
+		return;
+	}
 	snprintf(box, sizeof(box), "%s/%s", docker_conf.box, s->user);
 	container_hostname(hostname, s->name);
 	for (i = 0; i < docker_conf.ncapdrop; i++)
@@ -403,21 +430,6 @@ on_created(void *arg, const struct engine_result *res)
 
 /* ---- start it and wait for its executor */
 
-static bool
-box_open(struct start *st)
-{
-	int dir;
-
-	if (st->box != NULL)
-		return true;
-	if ((mkdirat(docker_box, st->s->user, 0755) == -1 &&
-	    errno != EEXIST) || (dir = openat(docker_box, st->s->user,
-	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) == -1)
-		return false;
-	return fchmod(dir, 0755) == 0 && (st->box = box_new(child_base(),
-	    dir, on_peer, st)) != NULL;
-}
-
 void
 sandbox_box_remove(const char *user)
 {
@@ -441,8 +453,7 @@ run(struct start *st)
 	st->s->oom = false;
 	if (!box_open(st) || !box_put(st->box, buf_data(&docker_program),
 	    docker_program.len) || !box_listen(st->box)) {
-		start_fail(st, XERR_EIO, "%s/%s: %s", docker_conf.box,
-		    st->s->user, strerror(errno));
+		box_fail(st);
 		return;
 	}
 	ask(st, ENGINE_CONTAINER_START, st->s->container, NULL, on_started);
@@ -480,8 +491,7 @@ wait_call(struct start *st, const struct json_value *state,
 
 	json_get_int(state, "Pid", 0, INT32_MAX, &pid);
 	if (st->taken && (!box_open(st) || !box_listen(st->box))) {
-		start_fail(st, XERR_EIO, "%s/%s: %s", docker_conf.box,
-		    st->s->user, strerror(errno));
+		box_fail(st);
 		return;
 	}
 	if (pid == 0) {
