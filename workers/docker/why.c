@@ -39,6 +39,7 @@ struct why {
 	char		 user[ID_USER_MAX + 1];
 	char		 name[SANDBOX_NAME_MAX];
 	uint64_t	 serial;
+	bool		 broke;
 	unsigned int	 looks;
 	struct event	*timer;
 };
@@ -81,7 +82,10 @@ ended(struct why *y, const struct json_value *state)
 
 	json_get_bool(state, "OOMKilled", &oom);
 	json_get_int(state, "ExitCode", INT32_MIN, INT32_MAX, &code);
-	if (oom || (code == 137 && s != NULL && s->oom))
+	if (y->broke)
+		answer(y, XERR_EIO, "killed: its executor broke the "
+		    "protocol");
+	else if (oom || (code == 137 && s != NULL && s->oom))
 		answer(y, XERR_EIO, "oom: the sandbox used up its memory");
 	else if (code == 137)
 		answer(y, XERR_EIO, "killed: the container was killed");
@@ -119,6 +123,25 @@ on_look(void *arg, const struct engine_result *res)
 }
 
 static void
+on_killed(void *arg, const struct engine_result *res)
+{
+	look(arg);
+}
+
+/* What speaks there is no executor of ours any more. */
+static void
+kill_container(struct why *y)
+{
+	struct engine_args args = { .a = y->name, .b = "KILL" };
+
+	log_warnx("sandbox of %s: its executor broke the protocol: container "
+	    "%s is killed", y->user, y->name);
+	if (engine_call(docker_engine, ENGINE_CONTAINER_KILL, &args,
+	    on_killed, y) == 0)
+		answer(y, XERR_EIO, "lost: out of memory");
+}
+
+static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	look(arg);
@@ -148,6 +171,11 @@ on_sandbox_why(struct chan *c, const struct msg *m)
 	slice_copy(y->user, sizeof(y->user), w->user);
 	sandbox_name(y->user, y->name);
 	s = sandbox_find(y->user);
+	if (w->broke) {
+		y->broke = true;
+		kill_container(y);
+		return;
+	}
 	/* We did it ourselves: a stop, an idle timeout, a reset. */
 	if (s != NULL && s->claimed != NULL && strcmp(s->claimed, "start")
 	    != 0)

@@ -63,7 +63,8 @@ static const struct rules ledger_rules = {
 };
 
 static const struct rules docker_rules = {
-	from_docker, sizeof(from_docker) / sizeof(from_docker[0]), FROM_D, NULL
+	from_docker, sizeof(from_docker) / sizeof(from_docker[0]), FROM_D,
+	box_docker_closed
 };
 
 struct chan *
@@ -89,6 +90,8 @@ peer_rules(enum role role, void **arg)
 static void
 peer_up(enum role role, struct chan *c)
 {
+	if (role == ROLE_DOCKER)
+		box_docker_up();
 	if (role == ROLE_LEDGER || role == ROLE_DOCKER)
 		executor_ask_again();
 	else
