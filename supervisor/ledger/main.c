@@ -15,8 +15,8 @@
  */
 
 /*
- * xbot-ledger: tokens, runners, routing choices, slots.  Runs in: ledger.
- * Its questions come from front, control, none and remote; it answers on what
+ * xbot-ledger: tokens, runners, routing choices, slots, sandboxes.  Runs in:
+ * ledger.  Its questions come from all but box and llm; it answers on what
  * is in its database, and pushes the routing table to front and control.
  * Owns: the database, the configured tokens' hashes.
  */
@@ -221,6 +221,7 @@ ledger_entered(void)
 	if (!tokens_first())
 		return false;
 	push_start();
+	sandboxes_docker_up(child_peer(ROLE_DOCKER));
 	return true;
 }
 
