@@ -72,6 +72,7 @@ enum sandbox_state {
 };
 
 #define SANDBOX_NAME_MAX	256	/* with NUL */
+#define CONTAINER_ID_MAX	65	/* the Engine's, with NUL */
 #define SANDBOX_LABEL		"xbot.sandbox.user"
 
 struct start;
@@ -87,11 +88,14 @@ struct sandbox {
 	bool			 oom;		/* since it was started */
 	uint64_t		 wanted;	/* box's question; 0: none */
 	struct start		*start;		/* start.c's; NULL */
-	char			 container[65];	/* Engine's id; "": none */
+	char			 container[CONTAINER_ID_MAX]; /* "": none */
 	char			 image[512];	/* what it was made from: id */
 	uint64_t		 activity;	/* rises with each */
 	time_t			 used;		/* the last one */
 	bool			 busy;		/* one is going on */
+	bool			 unsaved;	/* journal.c's */
+	uint64_t		 saved;		/* activity that ledger has */
+	uint64_t		 seen;		/* sweep.c's */
 };
 
 /* NULL: there is none. */
@@ -151,6 +155,7 @@ void		 on_sandbox_stored(struct chan *, const struct msg *);
 
 /* --- lifecycle.c: questions of front, control and reaper --- */
 
+void		 lifecycle_closed(struct chan *, const char *why, bool);
 void		 on_sandbox_show(struct chan *, const struct msg *);
 void		 on_sandbox_list(struct chan *, const struct msg *);
 void		 on_sandbox_commit(struct chan *, const struct msg *);

@@ -31,7 +31,7 @@
 #include "base/child.h"
 #include "base/log.h"
 #include "proto/ctl_msg.h"
-#include "workers/docker/docker.h"
+#include "workers/docker/commit.h"
 
 #define PROGRAM_MAX	(64 * 1024 * 1024)
 
@@ -129,6 +129,7 @@ prepare(enum role role, struct priv_opts *opts)
 	reloaded();
 	if (docker_program.len == 0)
 		return false;
+	exports_prune();
 	if ((docker_engine = engine_new(child_base(), docker_conf.socket)) ==
 	    NULL) {
 		log_error("engine");
@@ -159,7 +160,7 @@ static const struct rule front_table[] = {
 	{ CTL_SANDBOX_STOP, STATES_ALL, on_sandbox_stop },
 	{ CTL_SANDBOX_RESET, STATES_ALL, on_sandbox_reset },
 };
-RULES(front, FROM_F, NULL);
+RULES(front, FROM_F, lifecycle_closed);
 
 static const struct rule box_table[] = {
 	{ CTL_EXECUTOR_WANTED, STATES_ALL, on_executor_wanted },
@@ -180,7 +181,7 @@ static const struct rule reaper_table[] = {
 	{ CTL_SANDBOX_IDLE, STATES_ALL, on_sandbox_idle },
 	{ CTL_SANDBOX_SWEEP, STATES_ALL, on_sandbox_sweep },
 };
-RULES(reaper, FROM_Z, NULL);
+RULES(reaper, FROM_Z, lifecycle_closed);
 
 static const struct rules *
 peer_rules(enum role role, void **arg)
