@@ -230,6 +230,8 @@ on_executor_wanted(struct chan *c, const struct msg *m)
 		return;
 	}
 	s->wanted = m->serial;
+	s->activity++;
+	s->used = time(NULL);
 	if (s->held)
 		held_tell(s);
 	sandbox_go_on(s, NULL);
