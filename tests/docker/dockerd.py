@@ -57,9 +57,14 @@ class Registry:
 
 
 class Engine:
-    def __init__(self, group="root"):
+    def __init__(self, group="root", disk_mb=None):
+        """disk_mb: its disk is no larger."""
         self.dir = tempfile.mkdtemp(prefix="xbot-dockerd-")
         os.chmod(self.dir, 0o711)
+        if disk_mb:
+            os.mkdir(f"{self.dir}/data")
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk_mb}m",
+                            "tmpfs", f"{self.dir}/data"], check=True)
         self.socket = os.path.join(self.dir, "docker.sock")
         self.host = f"unix://{self.socket}"
         self.group = group

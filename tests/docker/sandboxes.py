@@ -1,0 +1,126 @@
+# Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
+"""What the tests of server sandboxes share: a supervisor in docker mode on an
+Engine of the tests' own, and what is asked of the Engine about both."""
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+
+from xbot import Supervisor, quote
+
+IMAGE = "xbot-test/busybox:1"
+BUSY = 60               # s that a test waits for something slow
+
+
+class Sandboxes(Supervisor):
+    """sandbox mode docker; halting: docker is the build that waits at the
+    steps of the journal (see halt.c)."""
+
+    def __init__(self, build, engine, more="", image=IMAGE, halting=False,
+                 **args):
+        self.engine = engine
+        self.hostwork = tempfile.mkdtemp(prefix="xbot-work-")
+        self.own = None
+        if halting:
+            build = self.own = halting_build(build)
+        super().__init__(build, modes="sandbox mode docker\n",
+                         config=f'docker {{\n\tsocket "{engine.socket}"\n'
+                         f'\timage "{image}"\n\tnetwork none\n'
+                         f'\thost workdir "{self.hostwork}"\n\t{more}\n}}\n',
+                         **args)
+
+    def close(self):
+        super().close()
+        shutil.rmtree(self.hostwork, ignore_errors=True)
+        if self.own:
+            shutil.rmtree(self.own, ignore_errors=True)
+
+    def sh(self, user, command, **fields):
+        """stdout of a command that is to succeed"""
+        a = self.client.exec(user, command, **fields)
+        if a.status != 200 or a.json["exit_code"] != 0:
+            raise RuntimeError(f"{command}: {a}")
+        return a.json["stdout"]
+
+    def sandbox(self, user, verb="GET", what="", client=None):
+        path = f"/v1/users/{quote(user)}/sandbox{what}"
+        return (client or self.client).call(verb, path)
+
+    def commit(self, user, **more):
+        return self.sandbox(user, "POST", "/commit", **more)
+
+    def stop_(self, user, **more):
+        return self.sandbox(user, "POST", "/stop", **more)
+
+    def reset(self, user, **more):
+        return self.sandbox(user, "DELETE", **more)
+
+    def state_of(self, user):
+        return self.sandbox(user).json.get("state")
+
+
+def halting_build(build):
+    """A directory of links in which docker is the halting one."""
+    own = tempfile.mkdtemp(prefix="xbot-halting-")
+    os.chmod(own, 0o755)
+    for name in os.listdir(build):
+        path = os.path.abspath(os.path.join(build, name))
+        if not name.startswith("xbot-") or not os.path.isfile(path):
+            continue
+        if name == "xbot-docker":
+            path = os.path.join(build, "tests/xbot-docker-halting")
+        shutil.copy(path, os.path.join(own, name))
+    return own
+
+
+def images(engine, name=None):
+    """ids of images of ours: (with a name, without)"""
+    label = "label=xbot.image.name" + (f"={name}" if name else "")
+    named, left = [], []
+    for line in engine.docker("images", "--no-trunc", "--filter", label,
+                              "--format", "{{.ID}} {{.Tag}}").splitlines():
+        ident, tag = line.split()
+        (left if tag == "<none>" else named).append(ident)
+    return named, left
+
+
+def container(engine, name):
+    """Its inspection, None: there is none."""
+    got = engine.docker("container", "inspect", name, ok=False)
+    try:
+        return json.loads(got)[0]
+    except (ValueError, IndexError):
+        return None
+
+
+def image(engine, name):
+    got = engine.docker("image", "inspect", name, ok=False)
+    try:
+        return json.loads(got)[0]
+    except (ValueError, IndexError):
+        return None
+
+
+def root_of(engine, name, of_image=False):
+    """Everything that an export says of each file: {path: facts}"""
+    made = None
+    if of_image:
+        made = engine.docker("create", "--network=none", name, "x")
+    with subprocess.Popen(["/usr/bin/docker", "-H", engine.host, "export",
+                           made or name], stdout=subprocess.PIPE) as p:
+        found = {}
+        with tarfile.open(fileobj=p.stdout, mode="r|") as tar:
+            for m in tar:
+                data = b"" if not m.isreg() else tar.extractfile(m).read()
+                caps = {k: v for k, v in m.pax_headers.items()
+                        if "xattr" in k}
+                found[m.name] = (m.type, oct(m.mode), m.uid, m.gid, m.size,
+                                 int(m.mtime), m.linkname, m.devmajor,
+                                 m.devminor, tuple(sorted(caps.items())),
+                                 hashlib.sha256(data).hexdigest())
+    if made:
+        engine.docker("rm", made)
+    return found
