@@ -216,7 +216,7 @@ def test_busy(t, s):
         t.eq(s.sh("alice", "echo alice"), "alice\n",
              "the user himself waits and is served")
         thread.join()
-    t.eq(done[0].status, 200, "and the commit ends", done)
+    t.eq(done[0].status, 200, "and the commit ends")
     s.sh("alice", "rm /big")
     s.reset("bob")
 
@@ -335,19 +335,19 @@ def test_admin(t, s):
 
 def test_disk_full(t, s):
     """The Engine's disk fills up while it imports."""
-    with Engine(disk_mb=60) as e:
+    with Engine(group="nogroup", disk_mb=60) as e:
         e.build(IMAGE)
         with Sandboxes(s.build, e) as full:
             full.sh("alice", "head -c 36000000 /dev/urandom > /big")
             a = full.commit("alice")
-            t.eq(a.code, "EIO", "a commit: EIO", a)
+            t.eq(a.code, "EIO", "a commit: EIO")
             t.match("no space left", a.json["error"]["message"],
                     "with the Engine's words")
             t.eq(full.sh("alice", "head -c 3 /dev/zero | cat > /dev/null; "
                          "echo on"), "on\n", "the sandbox goes on")
             t.eq(images(e), ([], []), "no image is left")
             a = full.stop_("alice")
-            t.eq(a.code, "EIO", "a stop: EIO", a)
+            t.eq(a.code, "EIO", "a stop: EIO")
             t.ok(container(e, "xbot-alice"), "the container stays")
             t.eq(full.sh("alice", "rm /big; echo small > /state; "
                          "cat /state"), "small\n", "and is started again")
@@ -361,14 +361,14 @@ def test_idle(t, s):
         idle.sh("jo", "echo idle > /state")
         start = time.monotonic()
         a = idle.client.exec("jo", "sleep 5; echo slept")
-        t.eq(a.json["stdout"], "slept\n", "what runs is not idle", a)
+        t.eq(a.json["stdout"], "slept\n", "what runs is not idle")
         wait_for("stopped", lambda: idle.state_of("jo") == "absent")
         t.ok(time.monotonic() - start > 6, "only afterwards it is")
         t.eq(container(s.engine, "xbot-jo"), None, "and its container goes")
         t.eq(idle.sh("jo", "cat /state"), "idle\n", "saved")
         a = idle.client.call("POST", "/v1/users/jo/tasks",
                              {"command": "sleep 5; echo end > /task"})
-        t.eq(a.status, 201, "a task of which nobody waits for the end", a)
+        t.eq(a.status, 201, "a task of which nobody waits for the end")
         wait_for("stopped", lambda: idle.state_of("jo") == "absent")
         t.eq(idle.sh("jo", "cat /task"), "end\n", "is activity as well")
         idle.reset("jo")
@@ -381,7 +381,7 @@ def main():
     if not ROOT:
         t.skip("an Engine of one's own needs root")
         return t.done()
-    with Engine() as engine:
+    with Engine(group="nogroup") as engine:
         engine.build(IMAGE, "ENV FOO='bar baz'", 'CMD ["false"]')
         build_odd(engine)
         with Sandboxes(build, engine) as s:

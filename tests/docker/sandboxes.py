@@ -105,22 +105,30 @@ def image(engine, name):
 
 
 def root_of(engine, name, of_image=False):
-    """Everything that an export says of each file: {path: facts}"""
-    made = None
-    if of_image:
-        made = engine.docker("create", "--network=none", name, "x")
-    with subprocess.Popen(["/usr/bin/docker", "-H", engine.host, "export",
-                           made or name], stdout=subprocess.PIPE) as p:
-        found = {}
+    """Everything that a tar says of each file: {path: facts}.  A container's
+    is its export; an image's its layer, as it was imported."""
+    word = "save" if of_image else "export"
+    with subprocess.Popen(["/usr/bin/docker", "-H", engine.host, word, name],
+                          stdout=subprocess.PIPE) as p:
+        if not of_image:
+            return files_of(p.stdout)
+        found = []
         with tarfile.open(fileobj=p.stdout, mode="r|") as tar:
             for m in tar:
-                data = b"" if not m.isreg() else tar.extractfile(m).read()
-                caps = {k: v for k, v in m.pax_headers.items()
-                        if "xattr" in k}
-                found[m.name] = (m.type, oct(m.mode), m.uid, m.gid, m.size,
-                                 int(m.mtime), m.linkname, m.devmajor,
-                                 m.devminor, tuple(sorted(caps.items())),
-                                 hashlib.sha256(data).hexdigest())
-    if made:
-        engine.docker("rm", made)
+                if m.name.endswith("/layer.tar"):
+                    found.append(files_of(tar.extractfile(m)))
+    if len(found) != 1:
+        raise RuntimeError(f"{name} has {len(found)} layers")
+    return found[0]
+
+
+def files_of(stream):
+    found = {}
+    with tarfile.open(fileobj=stream, mode="r|") as tar:
+        for m in tar:
+            data = b"" if not m.isreg() else tar.extractfile(m).read()
+            caps = sorted(i for i in m.pax_headers.items() if "xattr" in i[0])
+            found[m.name] = (m.type, oct(m.mode), m.uid, m.gid, m.size,
+                             m.mtime, m.linkname, m.devmajor, m.devminor,
+                             caps, hashlib.sha256(data).hexdigest())
     return found
