@@ -107,6 +107,15 @@ class Engine:
         self.process.wait(60)
         self.log.join(5)
 
+    def kill(self):
+        """Its containerd goes along, containers go on without anybody; the
+        next start wants nothing of either in its way."""
+        self.stop(signal.SIGKILL)
+        there = f"{self.dir}/exec/containerd"
+        for name in os.listdir(there):
+            if name.startswith("containerd") and name != "containerd.toml":
+                os.unlink(f"{there}/{name}")
+
     def close(self):
         for line in self.docker("ps", "-aq").splitlines():
             self.docker("rm", "-f", line)

@@ -21,6 +21,7 @@ import streams
 import tasks
 import life
 from run import Place, compare
+from sandboxes import IMAGE, Sandboxes
 from xbot import Supervisor, Tap, tests_of, verdict
 
 HOST = "xbot-test/host:1"
@@ -37,8 +38,8 @@ def main():
     with dockerd.Engine(group="docker") as engine:
         if conform:
             engine.build_host(HOST, "USER joe", "ENV LANG=C.UTF-8")
-            with Supervisor(build) as host, life.supervisor(
-                    build, engine, HOST, network="host") as sup:
+            with Supervisor(build) as host, Sandboxes(
+                    build, engine, image=HOST, network="host") as sup:
                 places = [Place(host, "bob", "none", "",
                                 os.path.join(host.work, "bob")),
                           Place(sup, "dora", "docker", "__docker__",
@@ -46,7 +47,7 @@ def main():
                 for test in conform:
                     compare(t, test, places)
                 verdict(t, sup)
-        engine.build(life.BUSY)
+        engine.build(IMAGE)
         for test in chosen(life):
             t.run(test, build, engine)
     return t.done()

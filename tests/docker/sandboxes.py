@@ -20,7 +20,7 @@ class Sandboxes(Supervisor):
     steps of the journal (see halt.c)."""
 
     def __init__(self, build, engine, more="", image=IMAGE, halting=False,
-                 **args):
+                 network="none", **args):
         self.engine = engine
         self.hostwork = tempfile.mkdtemp(prefix="xbot-work-")
         self.own = None
@@ -28,7 +28,7 @@ class Sandboxes(Supervisor):
             build = self.own = halting_build(build)
         super().__init__(build, modes="sandbox mode docker\n",
                          config=f'docker {{\n\tsocket "{engine.socket}"\n'
-                         f'\timage "{image}"\n\tnetwork none\n'
+                         f'\timage "{image}"\n\tnetwork {network}\n'
                          f'\thost workdir "{self.hostwork}"\n\t{more}\n}}\n',
                          **args)
 

@@ -42,6 +42,7 @@ int			 docker_box = -1;
 
 static struct docker_conf	 next;
 static int			 next_program = -1;
+static bool			 serving, synced;
 
 static void
 on_conf_docker(struct chan *c, const struct msg *m)
@@ -169,10 +170,19 @@ static const struct rule box_table[] = {
 };
 RULES(box, FROM_S, NULL);
 
+/* ledger may be faster than we enter our privileges. */
+static void
+on_synced(struct chan *c, const struct msg *m)
+{
+	synced = true;
+	if (serving)
+		on_sandboxes_synced(c, m);
+}
+
 static const struct rule ledger_table[] = {
 	{ CTL_SANDBOX_RECORD, STATES_ALL, on_sandbox_record },
 	{ CTL_JOURNAL_ENTRY, STATES_ALL, on_journal_entry },
-	{ CTL_SANDBOXES_SYNCED, STATES_ALL, on_sandboxes_synced },
+	{ CTL_SANDBOXES_SYNCED, STATES_ALL, on_synced },
 	{ CTL_SANDBOX_STORED, STATES_ALL, on_sandbox_stored },
 };
 RULES(ledger, FROM_L, NULL);
@@ -207,7 +217,10 @@ peer_up(enum role role, struct chan *c)
 static bool
 entered(void)
 {
+	serving = true;
 	watch_start();
+	if (synced)
+		on_sandboxes_synced(NULL, NULL);
 	return true;
 }
 

@@ -160,16 +160,19 @@ on_sandbox_why(struct chan *c, const struct msg *m)
 		chan_refuse(c, "not a user id");
 		return;
 	}
-	if ((y = calloc(1, sizeof(*y))) == NULL ||
-	    (y->timer = evtimer_new(child_base(), on_timer, y)) == NULL) {
-		free(y);
-		e.text = slice_str("lost: out of memory");
+	/* Not before we may speak to the Engine. */
+	if (!journal_ready() || (y = calloc(1, sizeof(*y))) == NULL) {
+		e.text = slice_str("lost: the sandbox was lost");
 		chan_send(c, CTL_SANDBOX_ENDED, m->serial, &e);
 		return;
 	}
 	y->serial = m->serial;
 	slice_copy(y->user, sizeof(y->user), w->user);
 	sandbox_name(y->user, y->name);
+	if ((y->timer = evtimer_new(child_base(), on_timer, y)) == NULL) {
+		answer(y, XERR_EIO, "lost: out of memory");
+		return;
+	}
 	s = sandbox_find(y->user);
 	if (w->broke) {
 		y->broke = true;
