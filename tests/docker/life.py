@@ -6,12 +6,15 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tarfile
 import threading
 
 import dockerd
 from sandboxes import IMAGE, Sandboxes, container
-from xbot import Client, alive, quote, verdict, wait_for
+from xbot import Client, alive, quote, sanitized, verdict, wait_for
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 @contextlib.contextmanager
@@ -415,3 +418,21 @@ main(void)
 		pause();
 }
 """
+
+
+def test_privileges(t, build, engine):
+    """tests/priv/live.py looks at the running processes."""
+    if sanitized(build):
+        t.skip("a sanitizer build has no sandbox")
+        return
+    with running(t, build, engine) as sup:
+        sup.sh("bob", "true")
+        got = subprocess.run(
+            [sys.executable, os.path.join(HERE, "../priv/live.py"), "--probe",
+             os.path.join(sup.build, "tests/priv_probe"), "--state",
+             sup.state, "--expect", "front,control,ledger,box,docker,reaper",
+             "--stderr", str(sup.pid)], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, check=False)
+        lines = got.stdout.splitlines()
+        t.note("\n".join(x for x in lines if x.startswith("not ok")))
+        t.ok(got.returncode == 0, f"live.py: {lines[-1] if lines else ''}")
