@@ -40,9 +40,12 @@ struct route_runner {
 	char			*name;
 	char			*mode, *docker_image, *workspace, *shell;
 	char			*llm_provider, *llm_model, *llm_base_url;
+	char			*llm;		/* the connected one's provider;
+						 * "": it has no LLM */
 	uint64_t		 created;
 	uint64_t		 since;		/* order of connection */
 	bool			 online;
+	bool			 v2;		/* connected with xbot.exec.v2 */
 	uint64_t		 epoch;
 };
 

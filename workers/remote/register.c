@@ -190,7 +190,8 @@ register_status(const struct link *l, bool online)
 	const struct ctl_runner_status status = {
 		slice_str(l->user), slice_str(l->name), online,
 		slice_str(l->workspace), slice_str(l->shell),
-		slice_str(l->provider), slice_str(l->model), l->global
+		slice_str(l->provider), slice_str(l->model), l->global,
+		l->is_v2
 	};
 
 	chan_send(child_peer(ROLE_LEDGER), CTL_RUNNER_STATUS, l->serial,
