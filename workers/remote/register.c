@@ -206,6 +206,29 @@ register_online(struct link *l)
 	sync_start(l);
 }
 
+void
+register_llm(struct link *l, const char *provider, const char *model)
+{
+	char *p, *m;
+
+	/* An empty one is as it was, of the same provider. */
+	if (provider != NULL && model != NULL && *model == '\0' &&
+	    strcmp(provider, l->provider) == 0)
+		model = l->model;
+	p = provider != NULL ? strdup(provider) : NULL;
+	m = model != NULL ? strdup(model) : NULL;
+	if (p == NULL || m == NULL) {
+		free(p);
+		free(m);
+		return;		/* it tells again when it registers */
+	}
+	free(l->provider);
+	free(l->model);
+	l->provider = p;
+	l->model = m;
+	register_status(l, true);
+}
+
 /* A new ledger knows nobody: it is told and asked again. */
 void
 register_up(struct chan *ledger)

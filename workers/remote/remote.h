@@ -152,6 +152,8 @@ struct job {
 	uint64_t	 upto[STREAMS];	/* front's credit */
 	uint64_t	 got[STREAMS];	/* offset behind the last bytes */
 	uint64_t	 held[STREAMS];	/* credit that front gets later */
+	char		*provider;	/* of llm_settings; or NULL */
+	char		*model;
 };
 
 /* A runner's link of version 2; outlives its connections. */
@@ -338,6 +340,8 @@ void	 register_up(struct chan *ledger);
 void	 register_status(const struct link *, bool online);
 /* From now on requests go to it. */
 void	 register_online(struct link *);
+/* It took these settings; NULL: no memory for them. */
+void	 register_llm(struct link *, const char *provider, const char *model);
 void	 on_runner_authed(struct chan *, const struct msg *);
 void	 on_runner_kick(struct chan *, const struct msg *);
 void	 on_runner_renamed(struct chan *, const struct msg *);

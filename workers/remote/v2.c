@@ -72,6 +72,7 @@ static const struct {
 	{ EXEC_FILE_ENTRIES,	V2_UP,		on_answer },
 	{ EXEC_FILE_HASHES,	V2_UP,		on_answer },
 	{ EXEC_TASK_INFO,	V2_UP,		on_answer },
+	{ EXEC_LLM_HEAD,	V2_UP,		on_answer },
 	{ EXEC_JOB_REFUSED,	V2_UP,		on_answer },
 	{ EXEC_JOB_EXIT,	V2_UP,		on_answer },
 	{ EXEC_JOB_DONE,	V2_UP,		on_answer },
