@@ -22,6 +22,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/llm_headers.h"
 #include "base/llm_http.h"
 
 #define CONNECT_MS	10000
@@ -45,27 +46,12 @@ static const char *const	paths[2][3] = {
 	}
 };
 
-/* What a client may say to the provider; never who it is. */
-static const char *const	up[] = {
-	"accept", "anthropic-beta", "anthropic-version", "openai-beta",
-	"idempotency-key"
-};
-
-/* And the provider to the client; '*': whatever follows. */
-static const char *const	down[] = {
-	"content-type", "retry-after", "retry-after-ms", "x-should-retry",
-	"request-id", "openai-processing-ms", "x-ratelimit-*",
-	"anthropic-ratelimit-*"
-};
-
 /* The request's headers as C strings. */
 struct lines {
 	char	key[LLM_KEY_MAX + 32];
 	char	more[SEND_MAX][HEADER_MAX + 1];
 };
 
-static bool	header_listed(const char *, size_t, const char *const *,
-		    size_t);
 static bool	header_has(const char *const *, size_t, const char *);
 static bool	url_make(char *, size_t, const char *, const char *);
 static void	headers_make(const struct llm_provider *, bool,
@@ -83,29 +69,6 @@ llm_dialect_by_name(const char *name, enum llm_dialect *d)
 			*d = (enum llm_dialect)i;
 			return true;
 		}
-	return false;
-}
-
-/* "name: value" with a name of the list and a value of visible text. */
-static bool
-header_listed(const char *h, size_t len, const char *const *list, size_t n)
-{
-	const char	*colon = memchr(h, ':', len);
-	size_t		 i, name, part;
-
-	if (colon == NULL)
-		return false;
-	for (i = 0; i < len; i++)
-		if (((unsigned char)h[i] < ' ' && h[i] != '\t') ||
-		    (unsigned char)h[i] >= 0x7f)
-			return false;
-	name = (size_t)(colon - h);
-	for (i = 0; i < n; i++) {
-		part = strcspn(list[i], "*");
-		if ((list[i][part] == '*' ? name > part : name == part) &&
-		    strncasecmp(h, list[i], part) == 0)
-			return true;
-	}
 	return false;
 }
 
@@ -147,8 +110,8 @@ headers_make(const struct llm_provider *p, bool body,
 	uint32_t i;
 
 	for (i = 0; i < more->n && n < SEND_MAX; i++)
-		if (header_listed(more->v[i].p, more->v[i].len, up, N(up)) &&
-		    slice_copy(l->more[n], sizeof(l->more[n]), more->v[i])) {
+		if (llm_header_up(more->v[i]) && slice_copy(l->more[n],
+		    sizeof(l->more[n]), more->v[i])) {
 			v[n] = l->more[n];
 			n++;
 		}
@@ -201,13 +164,14 @@ size_t
 llm_http_headers(const struct http_head *head,
     struct slice dst[LLM_HEADERS_MAX])
 {
-	size_t	 i, len, n = 0;
+	struct slice	 h;
+	size_t		 i, len, n = 0;
 
 	for (i = 0; i < head->nheaders && n < LLM_HEADERS_MAX; i++) {
 		len = strlen(head->headers[i]);
-		if (len <= VALUE_MAX &&
-		    header_listed(head->headers[i], len, down, N(down)))
-			dst[n++] = (struct slice){ head->headers[i], len };
+		h = (struct slice){ head->headers[i], len };
+		if (len <= VALUE_MAX && llm_header_down(h))
+			dst[n++] = h;
 	}
 	return n;
 }

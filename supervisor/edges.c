@@ -32,9 +32,11 @@ static const struct {
 	{ ROLE_FRONT,	ROLE_LEDGER },
 	{ ROLE_FRONT,	ROLE_NONE },
 	{ ROLE_FRONT,	ROLE_REMOTE },
+	{ ROLE_FRONT,	ROLE_LLM },
 	{ ROLE_CONTROL,	ROLE_LEDGER },
 	{ ROLE_CONTROL,	ROLE_NONE },
 	{ ROLE_CONTROL,	ROLE_REMOTE },
+	{ ROLE_CONTROL,	ROLE_LLM },
 	{ ROLE_NONE,	ROLE_LEDGER },
 	{ ROLE_REMOTE,	ROLE_LEDGER },
 	{ ROLE_FRONT,	ROLE_BOX },
@@ -50,12 +52,12 @@ static const struct {
 /*
  * By how much of strangers' input a process parses: front takes bytes from
  * anybody, remote from runners, box and none from their executors, control
- * from administrators only, docker from the Engine, ledger and reaper from
- * none of them.
+ * from administrators only, docker from the Engine, llm from one provider,
+ * ledger and reaper from none of them.
  */
 static const enum role by_trust[] = {
-	ROLE_LEDGER, ROLE_REAPER, ROLE_DOCKER, ROLE_CONTROL, ROLE_NONE,
-	ROLE_BOX, ROLE_REMOTE, ROLE_FRONT,
+	ROLE_LEDGER, ROLE_REAPER, ROLE_DOCKER, ROLE_CONTROL, ROLE_LLM,
+	ROLE_NONE, ROLE_BOX, ROLE_REMOTE, ROLE_FRONT,
 };
 
 static bool

@@ -124,8 +124,8 @@ conf_usable(const struct conf *conf)
 		log_errorx("the skill runner is not built into this version");
 		return false;
 	}
-	if (conf->llm.enabled || conf->skill.enabled)
-		log_warnx("llm and skill are not built into this version");
+	if (conf->skill.enabled)
+		log_warnx("skill is not built into this version");
 	return true;
 }
 

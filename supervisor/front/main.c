@@ -98,7 +98,8 @@ peer_rules(enum role role, void **arg)
 		[ROLE_NONE] = &session_rules,
 		[ROLE_BOX] = &session_rules,
 		[ROLE_DOCKER] = &sandbox_rules,
-		[ROLE_REMOTE] = &remote_rules
+		[ROLE_REMOTE] = &remote_rules,
+		[ROLE_LLM] = &llm_rules
 	};
 
 	return edges[role];
@@ -130,6 +131,12 @@ on_conf(struct chan *c, const struct msg *m)
 	n->remote = p->remote;
 	n->web_server_runner = p->web_server_runner;
 	n->audit = p->audit;
+	n->user_llm = p->user_llm;
+	n->llm_max = p->llm_max;
+	n->llm = p->llm;
+	n->llm_dialect = p->llm_dialect == LLM_ANTHROPIC ? LLM_ANTHROPIC :
+	    LLM_OPENAI;
+	(void)slice_copy(n->llm_model, sizeof(n->llm_model), p->llm_model);
 	(void)slice_copy(n->public_url, sizeof(n->public_url), p->public_url);
 	(void)slice_copy(n->docker_image, sizeof(n->docker_image),
 	    p->docker_image);
