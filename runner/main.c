@@ -39,6 +39,7 @@
 #include "runner/resolve.h"
 #include "runner/secret.h"
 #include "runner/url.h"
+#include "runner/v1_llm.h"
 #include "runner/v1_req.h"
 #include "runner/v1_stream.h"
 #include "runner/v1_task.h"
@@ -271,6 +272,7 @@ start(const struct options *o, const struct url *u, struct link_conf *conf)
 	if (!llm_init(run.base, o))
 		return false;
 	fetch_init(run.base);
+	v1_llm_init(run.base);
 	v1_stream_init(run.base);
 	v1_task_init(run.base);
 	v2_init(run.base);

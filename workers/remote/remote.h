@@ -253,10 +253,12 @@ struct op {
 	struct id16	 task;
 	char		*url;
 	struct stream	*stream;	/* or NULL */
+	struct llm	*llm;		/* or NULL */
 	uint64_t	 begun_us;
 
 	/* Input, and the request it becomes. */
-	struct buf	 input;		/* stdin */
+	struct buf	 input;		/* stdin; of a call of a language
+					 * model its body, then its answer */
 	struct buf	 text;		/* request being written */
 	char		 text_id[24];
 	struct jsonw	 w;
