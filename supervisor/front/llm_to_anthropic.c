@@ -18,8 +18,7 @@
  * A chat of OpenAI's API as Anthropic's wants it.
  * Runs in: front, control.  Input is hostile.
  *
- * System messages go to the top, whatever their place; answers of tools that
- * stand together become one message.  reasoning_content of earlier answers is
+ * System messages go to the top, whatever their place.  reasoning_content of earlier answers is
  * dropped: Anthropic takes its own only, which are signed.
  */
 
@@ -279,45 +278,44 @@ system_write(struct jsonw *w, const struct json_value *messages,
 	return true;
 }
 
+/* What tools and the user say until the next answer is one message. */
 static bool
 messages_write(struct jsonw *w, const struct json_value *messages,
     struct llm_why *why)
 {
 	const struct json_value	*m;
-	bool			 tools = false, tool;
+	bool			 open = false, tool, ok;
 
 	jsonw_array(w, "messages");
 	for (m = json_first(messages); m != NULL; m = json_next(m)) {
 		if (is_system(m))
 			continue;
 		tool = llm_is(m, "role", "tool");
-		if (tools && !tool) {
-			jsonw_end(w);
-			jsonw_end(w);
+		if (tool || llm_is(m, "role", "user")) {
+			if (!open) {
+				jsonw_object(w, NULL);
+				jsonw_text(w, "role", "user");
+				jsonw_array(w, "content");
+			}
+			open = true;
+			ok = tool ? result_write(w, m, why) :
+			    llm_members(w, m, user_members, "messages.",
+			    why) && parts_write(w, json_find(m, "content"),
+			    true, why);
+		} else {
+			if (open) {
+				jsonw_end(w);
+				jsonw_end(w);
+			}
+			open = false;
+			ok = llm_is(m, "role", "assistant") ?
+			    assistant_write(w, m, why) :
+			    llm_refuse(why, "messages: an unknown role");
 		}
-		if ((tool && !tools) || llm_is(m, "role", "user")) {
-			jsonw_object(w, NULL);
-			jsonw_text(w, "role", "user");
-			jsonw_array(w, "content");
-		}
-		tools = tool;
-		if (tool) {
-			if (!result_write(w, m, why))
-				return false;
-		} else if (llm_is(m, "role", "assistant")) {
-			if (!assistant_write(w, m, why))
-				return false;
-		} else if (llm_is(m, "role", "user")) {
-			if (!llm_members(w, m, user_members, "messages.",
-			    why) || !parts_write(w, json_find(m, "content"),
-			    true, why))
-				return false;
-			jsonw_end(w);
-			jsonw_end(w);
-		} else
-			return llm_refuse(why, "messages: an unknown role");
+		if (!ok)
+			return false;
 	}
-	if (tools) {
+	if (open) {
 		jsonw_end(w);
 		jsonw_end(w);
 	}

@@ -51,7 +51,7 @@ async function openai(c, q, out) {
 			(out.pieces ??= []).push(text);
 			await told(q, out.pieces.length - 1);
 			if (q.stop === out.pieces.length)
-				s.abort();
+				leave(s);
 		}
 		if (chunk.usage)
 			out.usage = chunk.usage;
@@ -85,9 +85,15 @@ async function anthropic(c, q, out) {
 			(out.pieces ??= []).push(event.delta.text);
 			await told(q, out.pieces.length - 1);
 			if (q.stop === out.pieces.length)
-				s.abort();
+				leave(s);
 		}
 	out.answer = await s.finalMessage();
+}
+
+// A client that goes away in the middle.
+function leave(s) {
+	s.abort();
+	throw new Error('went away');
 }
 
 async function told(q, n) {

@@ -121,7 +121,8 @@ class World:
         self.old = OldServer(self.sups["openai"].port)
         for d in DIALECTS:
             self.runner(f"runner2-{d}", d)
-            self.runner(f"runner1-{d}", d, port=self.old.port)
+            if "XBOT_NO_V1" not in os.environ:
+                self.runner(f"runner1-{d}", d, port=self.old.port)
 
     def supervisor(self, build, dialect):
         key = os.path.join("/tmp", f"xbot-llm-test-{os.getpid()}.key")
@@ -372,9 +373,9 @@ def test_broken_answers(t, w):
                 if script in ("closed", "noise"):
                     t.eq(got["error"]["status"], 502, what + ": 502")
                 if script == "early" and stream:
-                    t.eq(got.get("pieces"), ["Hel", "lo "][:len(
-                        got.get("pieces") or [])], what +
-                        ": what came before is kept")
+                    pieces = got.get("pieces") or []
+                    t.eq(pieces, ["Hel", "lo "][:len(pieces)], what +
+                         ": what came before is kept")
 
 
 def test_refusals(t, w):
