@@ -253,6 +253,15 @@ def responses(w):
                          ('x' * 100, 'stop')):
         eq(said({'content': 'x', 'finish_reason': theirs})['choices'][0]['finish_reason'], ours)
     eq(said({})['choices'][0]['message'], {'role': 'assistant', 'content': ''})
+    # Anthropic counts what is cached beside the prompt.
+    c.gone()
+    c = runner(w, 'anthropic')
+    body = said({'usage': {'prompt_tokens': 5, 'cache_hit_tokens': 4, 'completion_tokens': 3,
+                           'cache_creation_tokens': 2, 'total_tokens': 8}})
+    eq(body['usage'], {'prompt_tokens': 11, 'completion_tokens': 3, 'total_tokens': 14,
+                       'prompt_tokens_details': {'cached_tokens': 4, 'cache_creation_tokens': 2}})
+    body = said({'usage': {'prompt_tokens': 2**63 - 1, 'cache_hit_tokens': 2**63 - 1}})
+    eq(body['usage']['prompt_tokens'], 2**63 - 1)
 
 
 @test()

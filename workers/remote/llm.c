@@ -210,8 +210,18 @@ calls_write(struct jsonw *w, struct v1_value *calls)
 	return true;
 }
 
+/* A runner's numbers: not believed to be small. */
+static int64_t
+sum(int64_t a, int64_t b)
+{
+	int64_t n;
+
+	return __builtin_add_overflow(a, b, &n) ? INT64_MAX : n;
+}
+
+/* Anthropic counts what is cached beside the prompt, OpenAI as part of it. */
 static void
-usage_write(struct jsonw *w, const struct v1_value *usage)
+usage_write(struct jsonw *w, const struct v1_value *usage, bool anthropic)
 {
 	static const char *const	 names[] = { "prompt_tokens",
 	    "completion_tokens", "total_tokens" };
@@ -227,6 +237,10 @@ usage_write(struct jsonw *w, const struct v1_value *usage)
 	for (i = 0; i < NITEMS(m); i++)
 		if (!v1_int(&m[i].value, &n[i]) || n[i] < 0)
 			n[i] = 0;
+	if (anthropic) {
+		n[0] = sum(n[0], sum(n[3], n[4]));
+		n[2] = sum(n[2], sum(n[3], n[4]));
+	}
 	jsonw_object(w, "usage");
 	for (i = 0; i < NITEMS(names); i++)
 		jsonw_int(w, names[i], n[i]);
@@ -240,16 +254,26 @@ usage_write(struct jsonw *w, const struct v1_value *usage)
 	jsonw_end(w);
 }
 
-/* Those of v1 that OpenAI has another word for; the rest as it came. */
+/* Those that OpenAI has another word for; the rest as it came. */
 static const char *
 finish_of(struct slice s, bool tools, char dst[64])
 {
+	static const struct {
+		const char	*theirs, *ours;
+	} words[] = {
+		{ "model_context_window_exceeded", "length" },
+		{ "stop_sequence", "stop" }, { "pause_turn", "stop" },
+		{ "refusal", "content_filter" },
+	};
+	size_t i;
+
 	if (s.len == 0 || s.len >= 64)
 		return tools ? "tool_calls" : "stop";
+	for (i = 0; i < NITEMS(words); i++)
+		if (slice_is(s, words[i].theirs))
+			return words[i].ours;
 	text_clean(dst, 63, s);
-	if (strcmp(dst, "model_context_window_exceeded") == 0)
-		return "length";
-	return strcmp(dst, "stop_sequence") == 0 ? "stop" : dst;
+	return dst;
 }
 
 static bool
@@ -308,7 +332,8 @@ response_write(const struct op *op, struct jsonw *w, struct v1_value *body)
 	    tools, finish));
 	jsonw_end(w);
 	jsonw_end(w);
-	usage_write(w, &m[4].value);
+	usage_write(w, &m[4].value,
+	    strcmp(op->link->provider, "anthropic") == 0);
 	jsonw_end(w);
 	return true;
 }
