@@ -569,9 +569,10 @@ link_flush(struct link *l)
 		part.first = o->text.len == o->size;
 		part.fin = o->text.len == n;
 		part.bytes = (struct slice){ buf_data(&o->text), n };
+		part.secret = o->text.secret;
 		chan_send(child_peer(ROLE_FRONT), CTL_WS_SEND, l->serial,
 		    &part);
-		if (o->text.secret)
+		if (part.secret)
 			chan_secret(child_peer(ROLE_FRONT));
 		l->sent += n;
 		buf_drain(&o->text, n);
