@@ -302,21 +302,11 @@ on_stop_tick(int fd, short what, void *arg)
 	child_exit();
 }
 
-/*
- * Requests and answers lie in libevent's buffers, tokens and keys among them:
- * what is given back is wiped first.
- */
-static void
-wiping_free(void *p)
-{
-	if (p != NULL)
-		explicit_bzero(p, malloc_usable_size(p));
-	free(p);
-}
-
 int
 main(int argc, char *argv[])
 {
-	event_set_mem_functions(malloc, realloc, wiping_free);
+	/* Requests and answers lie in libevent's buffers, tokens and keys
+	 * among them. */
+	event_set_mem_functions(malloc, realloc, heap_wipe);
 	return child_main(argc, argv, &ops);
 }
