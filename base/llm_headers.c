@@ -32,7 +32,8 @@ static const char *const	up[] = {
 /* And the provider to the client; '*': whatever follows. */
 static const char *const	down[] = {
 	"content-type", "retry-after", "retry-after-ms", "x-should-retry",
-	"request-id", "openai-processing-ms", "x-ratelimit-*",
+	"request-id", "openai-processing-ms", "x-xbot-llm-ignored",
+	"x-ratelimit-*",
 	"anthropic-ratelimit-*"
 };
 

@@ -80,6 +80,7 @@ static const struct http_handler	 http_ops = {
 
 static size_t		 bodies;	/* bytes of BODIES_MAX */
 static unsigned int	 active;
+static TAILQ_HEAD(, llm_call) calls = TAILQ_HEAD_INITIALIZER(calls);
 static struct {
 	uint64_t	answers[600];	/* by status; 0: none was given */
 	uint64_t	in, out;	/* tokens */
@@ -160,6 +161,8 @@ call_begin(struct req *r, enum llm_dialect client, enum llm_what what)
 	r->data = x;
 	r->close = call_close;
 	active++;
+	x->req = r->serial;
+	TAILQ_INSERT_TAIL(&calls, x, entry);
 	x->client = client;
 	x->what = what;
 	x->start_ms = now_ms();
@@ -393,6 +396,25 @@ on_writable(struct http_req *h, void *arg)
 	llm_credit(r->data);
 }
 
+/*
+ * Its commands wait for the link to be taken up again; a person who waits for
+ * the next word of an answer would rather ask again.
+ */
+void
+llm_runner_gone(const char *user, const char *runner)
+{
+	struct llm_call	*x;
+	struct req	*r;
+
+	TAILQ_FOREACH(x, &calls, entry)
+		if (x->session != NULL && x->by_runner &&
+		    strcmp(x->runner, runner) == 0 &&
+		    (r = req_find(x->req)) != NULL &&
+		    strcmp(r->user, user) == 0)
+			llm_fail(x, r, x->headed ? XERR_EIO : XERR_EOFFLINE,
+			    "the runner went away");
+}
+
 /* ---- the end */
 
 static void
@@ -450,6 +472,7 @@ call_close(struct req *r, void *data)
 	buf_clear(&x->kept);
 	buf_clear(&x->sse.wait);
 	active--;
+	TAILQ_REMOVE(&calls, x, entry);
 	free(x);
 }
 

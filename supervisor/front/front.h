@@ -227,6 +227,8 @@ bool	 llm_is_route(const struct api_route *);
 /* An error in the words of the route's dialect; false: it is no such route. */
 bool	 llm_error_body(const struct req *, enum xerr, const char *,
 	    struct buf *);
+/* It went offline: what its model was saying ends here. */
+void	 llm_runner_gone(const char *user, const char *runner);
 void	 llm_metrics(struct buf *);
 
 /* --- events.c --- */

@@ -22,6 +22,8 @@
 #ifndef FRONT_LLM_CALL_H
 #define FRONT_LLM_CALL_H
 
+#include <sys/queue.h>
+
 #include "supervisor/front/llm.h"
 #include "supervisor/front/session.h"
 
@@ -35,6 +37,8 @@ enum llm_mode {
 };
 
 struct llm_call {
+	TAILQ_ENTRY(llm_call)	 entry;
+	uint64_t		 req;
 	struct session		*session;	/* NULL: over */
 	struct id16		 job;
 	enum llm_dialect	 client, provider;

@@ -155,6 +155,8 @@ runner_online(const struct route_user *u, struct route_runner *r, bool online)
 {
 	if (ready && r->online != online)
 		events_runner(u->name, r->name, online);
+	if (r->online && !online)
+		llm_runner_gone(u->name, r->name);
 	r->online = online;
 }
 

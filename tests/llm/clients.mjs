@@ -50,8 +50,10 @@ async function openai(c, q, out) {
 		if (text) {
 			(out.pieces ??= []).push(text);
 			await told(q, out.pieces.length - 1);
-			if (q.stop === out.pieces.length)
-				leave(s);
+			if (q.stop === out.pieces.length) {
+				s.abort();
+				throw new Error('went away');
+			}
 		}
 		if (chunk.usage)
 			out.usage = chunk.usage;
@@ -78,22 +80,25 @@ async function anthropic(c, q, out) {
 		out.answer = data;
 		return;
 	}
+	if (q.stop) {
+		const s = await c.messages.create(q.body);
+		for await (const event of s) {
+			if (event.delta?.type === 'text_delta')
+				(out.pieces ??= []).push(event.delta.text);
+			if (out.pieces?.length === q.stop)
+				break;
+		}
+		s.controller.abort();
+		throw new Error('went away');
+	}
 	const s = c.messages.stream(q.body);
 	for await (const event of s)
 		if (event.type === 'content_block_delta' &&
 		    event.delta.type === 'text_delta') {
 			(out.pieces ??= []).push(event.delta.text);
 			await told(q, out.pieces.length - 1);
-			if (q.stop === out.pieces.length)
-				leave(s);
 		}
 	out.answer = await s.finalMessage();
-}
-
-// A client that goes away in the middle.
-function leave(s) {
-	s.abort();
-	throw new Error('went away');
 }
 
 async function told(q, n) {

@@ -137,7 +137,7 @@ class Dialect:
 
 
 class OpenAI(Dialect):
-    index = 0
+    piece = b'"delta": {"content": "'
 
     def usage(self):
         total = USAGE["in"] + USAGE["cached"]
@@ -200,7 +200,7 @@ class OpenAI(Dialect):
 
 
 class Anthropic(Dialect):
-    index = 1
+    piece = b"text_delta"
 
     def usage(self, out=None):
         return {"input_tokens": USAGE["in"],
@@ -389,8 +389,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         after = int(self.model.split("-")[1])
         if after:
             self.begin()
-            for event, _ in zip(d.events(body), range(after + 1)):
+            for event in d.events(body):
                 self.piece(event)
+                after -= d.piece in event
+                if not after:
+                    break
         self.stand()
 
     def script_early(self, dialect, body):
@@ -435,9 +438,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """One piece, then the rest when the test says so"""
         d = dialect(SCRIPTS["plain"], self.model)
         self.begin()
-        for n, event in enumerate(d.events(body)):
+        first = True
+        for event in d.events(body):
             self.piece(event)
-            if n == 3:
+            if d.piece in event and first:
+                first = False
                 self.server.held()
                 if not self.server.wait_report("release", 0):
                     self.cut()

@@ -485,7 +485,8 @@ def test_access(t, w):
                            "OpenAI-Organization": "org"})
     t.eq((a.status, a.headers["X-Request-Id"]), (200, "my-id-1"),
          "X-Request-Id")
-    path, headers, _ = w.provider.requests[-1]
+    headers = [h for p, h, _ in w.provider.requests
+               if p == "/openai/v1/chat/completions"][-1]
     low = {k.lower(): v for k, v in headers.items()}
     t.eq((low.get("authorization"), low.get("cookie"),
           low.get("openai-organization")), (f"Bearer {KEY}", None, None),
