@@ -59,6 +59,7 @@ struct settings {
 
 static struct client		 front, control;
 static struct settings		 now, next;
+static bool			 have_next;
 static struct llm_provider	 provider;
 
 /*
@@ -100,13 +101,17 @@ on_conf_llm(struct chan *c, const struct msg *m)
 	(void)slice_copy(next.base_url, sizeof(next.base_url), p->base_url);
 	(void)slice_copy(next.key, sizeof(next.key), p->key);
 	(void)slice_copy(next.ca_file, sizeof(next.ca_file), p->ca_file);
+	have_next = true;
 }
 
 static void
 reloaded(void)
 {
+	if (!have_next)
+		return;
+	have_next = false;
 	now = next;
-	explicit_bzero(next.key, sizeof(next.key));
+	explicit_bzero(&next, sizeof(next));
 	provider = (struct llm_provider){
 		.dialect = now.dialect, .base_url = now.base_url,
 		.key = now.key,
