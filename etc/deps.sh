@@ -17,10 +17,11 @@ build='
 run='
 	bash coreutils curl passwd python3
 '
-# clang: the fuzzers; util-linux: setpriv, unshare; docker.io: an Engine of the
-# tests' own, busybox-static: its images
+# nodejs, npm: clients of streams and of language models; clang: the fuzzers;
+# util-linux: setpriv, unshare; docker.io: an Engine of the tests' own,
+# busybox-static: its images
 tests='
-	bash ca-certificates curl openssl procps python3 python3-msgpack
+	bash ca-certificates curl nodejs npm openssl procps python3 python3-msgpack
 	python3-websockets tmux
 	util-linux vim
 	mandoc shellcheck clang clang-format libclang-rt-14-dev
@@ -43,6 +44,11 @@ installed() {
 collect() {	# packages
 	for package; do
 		installed "$package" && continue
+		# Node comes from elsewhere too, and Debian's npm bites that.
+		case $package in
+		nodejs|npm)
+			command -v "${package%js}" >/dev/null && continue ;;
+		esac
 		case " $missing " in
 		*" $package "*) ;;
 		*) missing="$missing $package" ;;
