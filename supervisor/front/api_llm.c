@@ -255,7 +255,7 @@ call_body(struct req *r, struct llm_call *x)
 	return true;
 }
 
-/* What the provider may know of it; of another dialect it would mean nothing. */
+/* What the provider may know of it; in another dialect it means nothing. */
 static uint32_t
 headers_up(struct req *r, const struct llm_call *x, struct slice *v,
     char (*mem)[1025])

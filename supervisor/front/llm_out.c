@@ -265,8 +265,9 @@ kept_make(struct llm_call *x, const struct json_value *v, struct buf *out,
 	}
 	x->stream = llm_stream_new(LLM_OPENAI, x->client, x->asked.usage);
 	ok = ok && x->stream != NULL && llm_answer_chunks(v,
-	    x->client == LLM_ANTHROPIC || x->asked.usage, &chunks, why) && sse_feed(&sse, buf_data(&chunks), chunks.len, on_event,
-	    &t) == XERR_NONE;
+	    x->client == LLM_ANTHROPIC || x->asked.usage, &chunks, why) &&
+	    sse_feed(&sse, buf_data(&chunks), chunks.len, on_event, &t) ==
+	    XERR_NONE;
 	if (ok)
 		*out = t.out;
 	else {

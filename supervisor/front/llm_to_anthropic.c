@@ -18,8 +18,8 @@
  * A chat of OpenAI's API as Anthropic's wants it.
  * Runs in: front, control.  Input is hostile.
  *
- * System messages go to the top, whatever their place.  reasoning_content of earlier answers is
- * dropped: Anthropic takes its own only, which are signed.
+ * System messages go to the top, whatever their place.  reasoning_content of
+ * earlier answers is dropped: Anthropic takes its own only, which are signed.
  */
 
 #include <string.h>

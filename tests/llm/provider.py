@@ -454,8 +454,10 @@ class Provider(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     request_queue_size = 1024
 
-    def __init__(self):
+    def __init__(self, tls=None):
         super().__init__(("127.0.0.1", 0), Handler)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.changed = threading.Condition()
         self.requests, self.closes, self.reports = [], [], set()
         self.holding = 0

@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../lib"))
 sys.path.insert(0, HERE)
 
+from pki import Pki
 from provider import KEY, Provider
 from xbot import (DEADLINE, Client, OldServer, Skip, Supervisor, Tap, alive,
                   descendants, rss, sanitized, tests_of, verdict, wait_for)
@@ -659,7 +661,7 @@ def test_stalls(t, w):
         mark = sup.log.mark()
         sup.configure(conf)
         sup.process.send_signal(signal.SIGHUP)
-        sup.log.wait("reload", mark)
+        sup.log.wait("reloaded", mark)
         way = w.way(f"server-{d}")
         for client in DIALECTS:
             got = w.node.call(client, way, body_of(client, "stall-0"))
@@ -678,7 +680,7 @@ def test_limits(t, w):
     sup.limits = "user limit llm 1\nlimit llm 64K"
     sup.configure(sup.extra.replace("1s", "30s"))
     sup.process.send_signal(signal.SIGHUP)
-    sup.log.wait("reload", mark)
+    sup.log.wait("reloaded", mark)
     way = w.way("server-anthropic")
     w.provider.holding = 0
     w.provider.reports.discard(("release", 0))
@@ -696,6 +698,41 @@ def test_limits(t, w):
     a = post(base + "/messages", body_of("anthropic", "plain",
                                          "x" * 70000), key)
     t.eq(a.status, 413, "a body over its limit")
+
+
+def test_https(t, w):
+    """Verified, by name, from inside the sandbox."""
+    way = w.way("server-openai")
+    pki = Pki(os.path.join(way.sup.dir, "pki"))
+    pki.root("ca")
+    pki.leaf("server", "DNS:localhost")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(pki.path("server.crt"), pki.path("server.key"))
+    provider = Provider(tls)
+    port = provider.server_address[1]
+
+    def conf(host, ca=""):
+        return (f'llm {{\n\tbase url "https://{host}:{port}/openai/v1"\n'
+                f'\tapi key file "{w.key}"\n{ca}}}\n')
+    ca = f'\tca file "{pki.path("ca.crt")}"\n'
+    with Supervisor(way.sup.build, conf("localhost", ca)) as sup:
+        url = f"http://127.0.0.1:{sup.port}/v1/users/x/llm/v1"
+
+        def ask():
+            return post(url + "/chat/completions",
+                        body_of("openai", "plain"), sup.token)
+        a = ask()
+        t.eq(a.status, 200, "a certificate of the right name")
+        for text, why in ((conf("127.0.0.1", ca), "of another name"),
+                          (conf("localhost"), "of an unknown authority")):
+            mark = sup.log.mark()
+            sup.configure(text)
+            sup.process.send_signal(signal.SIGHUP)
+            sup.log.wait("reloaded", mark)
+            a = ask()
+            t.ok(a.status == 502 and b"SSL" in a.body, f"one {why}", a)
+        sup.stop()
+        t.eq(sup.problems, [], "stops in order")
 
 
 def test_curl(t, w):
