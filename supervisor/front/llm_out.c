@@ -46,6 +46,7 @@ static void	kept_answer(struct llm_call *, struct req *);
 static bool	kept_make(struct llm_call *, const struct json_value *,
 		    struct buf *, struct llm_why *);
 static bool	is_sse(const struct llm_call *);
+static const char *type_of(const struct llm_call *);
 
 /* What on_event is given. */
 struct turn {
@@ -72,6 +73,18 @@ mode_of(const struct llm_call *x)
 	if (good && x->what == LLM_CHAT && is_sse(x))
 		return LLM_EVENTS;
 	return same ? LLM_PASS : LLM_COLLECT;
+}
+
+/* A provider's page must not become one of ours in somebody's browser. */
+static const char *
+type_of(const struct llm_call *x)
+{
+	if (is_sse(x))
+		return "text/event-stream";
+	if (x->ctype[0] == '\0' ||
+	    strncasecmp(x->ctype, "application/json", 16) == 0)
+		return "application/json";
+	return "text/plain; charset=utf-8";
 }
 
 /* A runner's headers are a stranger's: the list is asked here as well. */
@@ -118,8 +131,7 @@ llm_on_head(struct llm_call *x, struct req *r, const struct exec_llm_head *m)
 			return;
 		}
 	}
-	(void)begin(x, r, x->mode == LLM_EVENTS || x->ctype[0] == '\0' ?
-	    NULL : x->ctype);
+	(void)begin(x, r, x->mode == LLM_EVENTS ? NULL : type_of(x));
 }
 
 /* ctype NULL: that of events, or JSON. */

@@ -316,6 +316,23 @@ def test_requests(t, w):
             t.eq(got, want, f"{client} client, {way.name}")
 
 
+def test_large_request(t, w):
+    """Three megabytes of an image, under credit all the way."""
+    data = base64.b64encode(os.urandom(3 << 20)).decode()
+    parts = {"openai": {"type": "image_url", "image_url": {
+                 "url": "data:image/png;base64," + data}},
+             "anthropic": {"type": "image", "source": {
+                 "type": "base64", "media_type": "image/png",
+                 "data": data}}}
+    for client in DIALECTS:
+        body = body_of(client, "echo", [{"type": "text", "text": "see"},
+                                        parts[client]])
+        for way in w.ways:
+            got = json.dumps(w.node.call(client, way, body))
+            t.ok(f"{3 << 20}" in got, f"{client} client, {way.name}",
+                 got[:600])
+
+
 def test_models(t, w):
     for client in DIALECTS:
         want = w.node.call(client, w.direct, op="models")
@@ -354,10 +371,14 @@ def test_errors(t, w):
             for stream in (False, True):
                 body = body_of(client, f"error-{status}", stream=stream)
                 want = failure_of(w.node.call(client, w.direct, body))
-                for way in w.quick():
+                for way in w.ways:
                     got = w.node.call(client, way, body)
-                    t.eq((failure_of(got), got["error"]["via"]),
-                         (want, way.via), f"{client} client, {way.name}, "
+                    a, b = failure_of(got), dict(want)
+                    if way.name.startswith("runner1"):
+                        # the type's word may be the provider's own
+                        a.pop("type"), b.pop("type")
+                    t.eq((a, got["error"]["via"]), (b, way.via),
+                         f"{client} client, {way.name}, "
                          f"{status}{', streamed' * stream}")
 
 
