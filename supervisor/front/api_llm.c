@@ -242,8 +242,10 @@ call_body(struct req *r, struct llm_call *x)
 	x->asked.model = slice_str("");
 	if (!llm_request_make(x->client, x->provider, r->body, r->text,
 	    model, &x->body, &why)) {
-		req_error(r, XERR_EINVAL, "%s", why.text[0] != '\0' ?
-		    why.text : "no memory");
+		if (why.text[0] == '\0' || strcmp(why.text, "no memory") == 0)
+			req_error(r, XERR_EBUSY, "no memory");
+		else
+			req_error(r, XERR_EINVAL, "%s", why.text);
 		return false;
 	}
 	if (x->body.len > BODIES_MAX - bodies) {

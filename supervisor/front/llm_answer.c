@@ -47,6 +47,7 @@ static bool	to_anthropic(const struct json_value *, struct jsonw *,
 		    struct llm_why *);
 static bool	blocks_read(const struct json_value *, struct buf *,
 		    struct buf *, struct llm_why *);
+static bool	calls_write(struct jsonw *, const struct json_value *);
 static bool	call_block(struct jsonw *, const struct json_value *,
 		    struct llm_why *);
 static bool	models_make(enum llm_dialect, const struct json_value *,
@@ -151,15 +152,42 @@ blocks_read(const struct json_value *content, struct buf *text,
 	return ok || llm_refuse(why, "no memory");
 }
 
+/* false: there are none. */
+static bool
+calls_write(struct jsonw *w, const struct json_value *content)
+{
+	const struct json_value	*c;
+	bool			 any = false;
+
+	for (c = json_first(content); c != NULL; c = json_next(c)) {
+		if (!llm_is(c, "type", "tool_use"))
+			continue;
+		if (!any)
+			jsonw_array(w, "tool_calls");
+		any = true;
+		jsonw_object(w, NULL);
+		llm_copy(w, "id", json_find(c, "id"));
+		jsonw_text(w, "type", "function");
+		jsonw_object(w, "function");
+		llm_copy(w, "name", json_find(c, "name"));
+		jsonw_str(w, "arguments", json_raw(json_find(c, "input")));
+		jsonw_end(w);
+		jsonw_end(w);
+	}
+	if (any)
+		jsonw_end(w);
+	return any;
+}
+
 static bool
 to_openai(const struct json_value *v, struct jsonw *w, struct llm_why *why)
 {
-	const struct json_value	*content, *c;
+	const struct json_value	*content;
 	struct buf		 text = { 0 }, thought = { 0 };
 	struct llm_usage	 u = { 0 };
 	struct slice		 s = { "", 0 };
 	char			 word[64];
-	bool			 calls = false, ok;
+	bool			 calls, ok;
 
 	if (json_get_array(v, "content", &content) != JSON_GOT)
 		return llm_refuse(why, "the provider's answer has no content");
@@ -175,23 +203,7 @@ to_openai(const struct json_value *v, struct jsonw *w, struct llm_why *why)
 	jsonw_int(w, "index", 0);
 	jsonw_object(w, "message");
 	jsonw_text(w, "role", "assistant");
-	for (c = json_first(content); c != NULL; c = json_next(c)) {
-		if (!llm_is(c, "type", "tool_use"))
-			continue;
-		if (!calls)
-			jsonw_array(w, "tool_calls");
-		calls = true;
-		jsonw_object(w, NULL);
-		llm_copy(w, "id", json_find(c, "id"));
-		jsonw_text(w, "type", "function");
-		jsonw_object(w, "function");
-		llm_copy(w, "name", json_find(c, "name"));
-		jsonw_str(w, "arguments", json_raw(json_find(c, "input")));
-		jsonw_end(w);
-		jsonw_end(w);
-	}
-	if (calls)
-		jsonw_end(w);
+	calls = calls_write(w, content);
 	if (text.len > 0 || !calls)
 		jsonw_str(w, "content", (struct slice){ buf_data(&text),
 		    text.len });

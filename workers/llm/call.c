@@ -33,7 +33,7 @@
 
 #define CALLS_MAX	512			/* a descriptor each */
 #define BODY_MAX	(64u * 1024 * 1024)	/* what limit llm may be */
-#define BODIES_MAX	(256u * 1024 * 1024)	/* all requests together */
+#define BODIES_MAX	(128u * 1024 * 1024)	/* all requests together */
 #define WINDOW		(256u * 1024)
 
 struct call {
