@@ -155,7 +155,8 @@ sandboxes_known(void)
 static void
 held_tell(struct sandbox *s)
 {
-	struct ctl_sandbox_held h = { slice_str(s->user), s->held };
+	struct ctl_sandbox_held h = { slice_str(s->user), s->held,
+	    slice_str(s->claimed != NULL ? s->claimed : "") };
 
 	chan_send(child_peer(ROLE_BOX), CTL_SANDBOX_HELD, 0, &h);
 }
