@@ -34,7 +34,7 @@ SETTLED = 90            # s until all is put right, at most
 class Rounds:
     def __init__(self, engine, sup):
         self.engine, self.sup, self.n = engine, sup, 0
-        self.counts = {}
+        self.counts, self.since = {}, {}
 
     def box(self, name):
         return os.path.join(self.sup.state, "box", name)
@@ -82,12 +82,19 @@ class Rounds:
         except OSError:
             return False
 
+    def there(self):
+        """container, images with a name and without"""
+        c = container(self.engine, "xbot-u")
+        named, left = images(self.engine)
+        # the one that the container is made of goes with it
+        return c, named, [i for i in left if not c or c["Image"] != i]
+
     def check(self, t, text):
         """What there is, and then what the user finds."""
-        e = self.engine
         wait_for("settled", self.settled, SETTLED)
-        c = container(e, "xbot-u")
-        named, left = images(e)
+        with contextlib.suppress(TimeoutError):
+            wait_for("a sweep", lambda: not self.there()[2], SETTLED)
+        c, named, left = self.there()
         wrong = []
         if c is None and not named:
             wrong.append("neither container nor image")
@@ -95,8 +102,6 @@ class Rounds:
             wrong.append("paused")
         if len(named) > 1:
             wrong.append(f"images {named}")
-        # the one that the container is made of goes with it
-        left = [i for i in left if not c or c["Image"] != i]
         if left:
             wrong.append(f"images without a name {left}")
         try:
@@ -107,7 +112,17 @@ class Rounds:
             wrong.append(f"found {got!r}, not {self.n}")
         return t.eq(wrong, [], text)
 
+    def fresh(self, victim):
+        """The supervisor waits longer before each restart of one that ends
+        again and again; a new one does not."""
+        self.since[victim] = self.since.get(victim, 0) + 1
+        if self.since[victim] > 1 and victim not in ("dockerd", "supervisor"):
+            self.sup.stop()
+            self.sup.start()
+            self.since = {victim: 1}
+
     def at_step(self, t, verb, step, stored, victim):
+        self.fresh(victim)
         self.write()
         with open(self.box("halt"), "w", encoding="ascii") as f:
             f.write(f"{step} {int(stored)}")
@@ -126,6 +141,7 @@ class Rounds:
         verb = rng.choice(("commit", "stop", "stop"))
         victim = rng.choice(OURS + ("docker", "docker", "dockerd"))
         wait = rng.random() * (0.25 if verb == "commit" else 0.6)
+        self.fresh(victim)
         self.write()
         asked = self.begin(verb)
         time.sleep(wait)        # the moment is what is random here
