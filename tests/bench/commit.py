@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 # Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
-"""A commit against docker export | docker import, a first exec against
-docker run, a hot exec against create, start and wait of the Engine's API.
+"""A commit against docker export | docker import of the same container.
 
 usage: commit.py BUILDDIR [rounds]
 
@@ -9,7 +8,6 @@ The rounds alternate; what is reported are medians and their ratios.  The root
 has 200 MB, 50 MB of it new.  Printed, never asserted, but for the memory of
 docker: the machine is shared.
 """
-import json
 import os
 import statistics
 import subprocess
@@ -25,7 +23,6 @@ from xbot import ROOT, Tap, rss, sanitized, verdict
 
 BIG = "xbot-test/big:1"
 AIM_KIB = 32 * 1024
-HOT = 200
 
 
 def timed(what):
@@ -76,65 +73,6 @@ def commits(t, s, rounds):
         t.ok(kib < AIM_KIB, "a commit keeps docker under 32 MiB", kib)
 
 
-def first_execs(t, s, rounds):
-    ours, theirs = [], []
-    for n in range(rounds):
-        ours.append(timed(lambda: s.sh(f"new{n}", "true")))
-        theirs.append(timed(lambda: s.engine.docker(
-            "run", "-d", "--name", f"run{n}", "--network=none", BIG, "sh",
-            "-c", "sleep 1000")))
-    for n in range(rounds):
-        s.reset(f"new{n}")
-        s.engine.docker("rm", "-f", f"run{n}")
-    a, b = statistics.median(ours), statistics.median(theirs)
-    t.note(f"first exec of a user {a:.0f} ms; docker run -d {b:.0f} ms: "
-           f"{a / b:.2f} times (aim 1.2)")
-
-
-def engine_api(engine):
-    """A function: create, start and wait, on one connection that stays."""
-    import http.client
-    import socket
-
-    class Unix(http.client.HTTPConnection):
-        def connect(self):
-            self.sock = socket.socket(socket.AF_UNIX)
-            self.sock.connect(engine.socket)
-
-    api = Unix("docker")
-
-    def call(method, path, body=None):
-        api.request(method, f"/v1.41{path}",
-                    body and json.dumps(body),
-                    {"Content-Type": "application/json"})
-        return api.getresponse().read()
-
-    def once():
-        made = json.loads(call("POST", "/containers/create", {
-            "Image": IMAGE, "Cmd": ["/bin/true"],
-            "HostConfig": {"NetworkMode": "none"}}))["Id"]
-        call("POST", f"/containers/{made}/start")
-        call("POST", f"/containers/{made}/wait")
-        once.made.append(made)
-    once.made = []
-    return once
-
-
-def hot_execs(t, s, rounds):
-    once = engine_api(s.engine)
-    s.sh("alice", "true")
-    ours, theirs = [], []
-    for _ in range(rounds):
-        ours += [timed(lambda: s.client.exec(
-            "alice", args=["/bin/true"])) for _ in range(HOT)]
-        theirs += [timed(once) for _ in range(3)]
-    for made in once.made:
-        s.engine.docker("rm", "-f", made)
-    a, b = statistics.median(ours), statistics.median(theirs)
-    t.note(f"exec of /bin/true in a container over HTTP {a:.2f} ms; create, "
-           f"start, wait {b:.0f} ms: 1/{b / a:.0f} (aim 1/25)")
-
-
 def main():
     build, rounds = sys.argv[1], int((sys.argv[2:] or ["5"])[0])
     t = Tap()
@@ -144,8 +82,7 @@ def main():
     with Engine(group="nogroup") as engine:
         build_big(engine)
         with Sandboxes(build, engine, image=BIG) as s:
-            for part in (commits, first_execs, hot_execs):
-                t.run(part, s, rounds)
+            t.run(commits, s, rounds)
             s.reset("alice")
             verdict(t, s)
     return t.done()
