@@ -44,4 +44,15 @@ enum job_how {
 	JOB_LOST = 5		/* nobody knows how it ended */
 };
 
+enum llm_dialect {
+	LLM_OPENAI = 0,
+	LLM_ANTHROPIC = 1
+};
+
+enum llm_what {
+	LLM_CHAT = 0,		/* chat/completions; messages */
+	LLM_MODELS = 1,		/* no body */
+	LLM_COUNT = 2		/* messages/count_tokens; Anthropic's only */
+};
+
 #endif
