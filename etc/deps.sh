@@ -11,7 +11,7 @@ build='
 	gcc libc6-dev binutils meson ninja-build pkg-config bison
 	python3 musl-tools
 	libevent-dev libmsgpack-dev libyajl-dev liblmdb-dev libssl-dev
-	libcurl4-openssl-dev libseccomp-dev libwslay-dev libhttp-parser-dev
+	libcurl4-openssl-dev libpython3-dev libseccomp-dev libwslay-dev libhttp-parser-dev
 '
 # passwd: useradd, for users.sh
 run='

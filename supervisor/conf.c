@@ -372,7 +372,8 @@ conf_skill_finish(struct conf_ctx *ctx)
 			from = &conf->from[CONF_K_SKILL];
 		if (from->origin != CONF_FROM_DEFAULT)
 			conf_fault(ctx, CONF_ERROR, from, "skill: no token "
-			    "file, and ABBOT_SKILL_RUNNER_TOKEN is not set");
+			    "file, and ABBOT_SKILL_RUNNER_TOKEN environment "
+			    "variable not set");
 		return;
 	}
 	/* the length is the caller's contract, not ours to soften */
@@ -464,6 +465,8 @@ conf_check_reload(const struct conf *old, const struct conf *new, char *err,
 	if (!same(old->state, new->state))
 		snprintf(err, errlen, "state directory cannot change while "
 		    "running (\"%s\" to \"%s\")", old->state, new->state);
+	else if (old->skill_only != new->skill_only)
+		snprintf(err, errlen, "skill only cannot change while running");
 	else if (!same(old->none.user, new->none.user))
 		snprintf(err, errlen, "none user cannot change while running");
 	else if (old->none.uid_min != new->none.uid_min ||

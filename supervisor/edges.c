@@ -32,6 +32,7 @@ static const struct {
 	{ ROLE_FRONT,	ROLE_LEDGER },
 	{ ROLE_FRONT,	ROLE_NONE },
 	{ ROLE_FRONT,	ROLE_REMOTE },
+	{ ROLE_FRONT,	ROLE_SKILL },
 	{ ROLE_CONTROL,	ROLE_LEDGER },
 	{ ROLE_CONTROL,	ROLE_NONE },
 	{ ROLE_CONTROL,	ROLE_REMOTE },
@@ -41,11 +42,12 @@ static const struct {
 
 /*
  * By how much of strangers' input a process parses: front takes bytes from
- * anybody, remote from runners, none from its executors, control from
- * administrators only, ledger from none of them.
+ * anybody, remote from runners, none from its executors, skill from its runs,
+ * control from administrators only, ledger from none of them.
  */
 static const enum role by_trust[] = {
-	ROLE_LEDGER, ROLE_CONTROL, ROLE_NONE, ROLE_REMOTE, ROLE_FRONT,
+	ROLE_LEDGER, ROLE_CONTROL, ROLE_NONE, ROLE_REMOTE, ROLE_SKILL,
+	ROLE_FRONT,
 };
 
 static bool

@@ -115,20 +115,15 @@ report_early(void *arg, enum conf_severity severity, const char *text)
 	    text);
 }
 
-/* Also what this version was told to do and cannot yet. */
-static bool
-conf_usable(const struct conf *conf)
+/* What this version was told to do and cannot yet. */
+static void
+conf_warn(const struct conf *conf)
 {
-	if (conf->skill_only) {
-		log_errorx("the skill runner is not built into this version");
-		return false;
-	}
 	if (conf->have_docker)
 		log_warnx("sandbox mode docker is not built into this "
 		    "version: what routes there is answered EOFFLINE");
-	if (conf->llm.enabled || conf->skill.enabled)
-		log_warnx("llm and skill are not built into this version");
-	return true;
+	if (conf->llm.enabled)
+		log_warnx("llm is not built into this version");
 }
 
 /* Descriptors of a process must be what we passed, not what we inherited. */
@@ -192,6 +187,17 @@ state_lock(const struct conf *conf)
 		return false;
 	}
 	return true;
+}
+
+/* A skill runner alone has no state. */
+static bool
+state_open(const struct conf *conf)
+{
+	if (!state_make(conf)) {
+		log_error("state directory %s", conf->state);
+		return false;
+	}
+	return state_lock(conf);
 }
 
 /* Tokens from the environment: read now, and on a reload from our copy, but
@@ -303,8 +309,7 @@ start(struct conf *conf)
 {
 	char fault[PATH_MAX + 256];
 
-	if (!conf_usable(conf))
-		return false;
+	conf_warn(conf);
 	if (!conf->is_root && conf->require) {
 		log_errorx("sandbox require: not started as root");
 		return false;
@@ -312,17 +317,15 @@ start(struct conf *conf)
 	if (!conf->is_root)
 		log_warnx("not root: every process and every command runs as "
 		    "uid %u", getuid());
-	if (!state_make(conf)) {
-		log_error("state directory %s", conf->state);
+	if (!conf->skill_only && !state_open(conf))
 		return false;
-	}
 	if (!certs_load(conf, fault, sizeof(fault))) {
 		log_errorx("%s", fault);
 		return false;
 	}
-	if (!state_lock(conf) || !listen_open(conf))
+	if (!listen_open(conf))
 		return false;
-	if (!logger_audit_open(conf->audit)) {
+	if (!conf->skill_only && !logger_audit_open(conf->audit)) {
 		log_error("audit log %s", conf->audit);
 		return false;
 	}

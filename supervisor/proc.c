@@ -92,12 +92,13 @@ static const struct rules rules_of[ROLE_MAX] = {
 	[ROLE_LEDGER] = PROC_RULES(FROM_L),
 	[ROLE_NONE] = PROC_RULES(FROM_S),
 	[ROLE_REMOTE] = PROC_RULES(FROM_R),
+	[ROLE_SKILL] = PROC_RULES(FROM_K),
 };
 
 /* The steps of an orderly stop; a step waits for the one before. */
-static const enum role stop_order[][3] = {
+static const enum role stop_order[][4] = {
 	{ ROLE_FRONT, ROLE_CONTROL, ROLE_MAX },
-	{ ROLE_NONE, ROLE_REMOTE, ROLE_MAX },
+	{ ROLE_NONE, ROLE_REMOTE, ROLE_SKILL, ROLE_MAX },
 	{ ROLE_LEDGER, ROLE_MAX },
 };
 

@@ -32,6 +32,7 @@
 #include "supervisor/front/front.h"
 #include "supervisor/front/routes.h"
 #include "supervisor/front/session.h"
+#include "supervisor/front/skill.h"
 #include "supervisor/front/tls.h"
 
 /*
@@ -63,6 +64,7 @@ static void	 every(struct event **, unsigned int, event_callback_fn);
 
 static const struct rule from_parent[] = {
 	{ CTL_CONF_FRONT, STATES_ALL, on_conf },
+	{ CTL_CONF_FRONT_SKILL, STATES_ALL, skill_on_conf },
 	{ CTL_LISTENER, STATES_ALL, on_listener },
 	{ CTL_TLS_PAIR, STATES_ALL, tls_on_pair },
 	{ CTL_WORKER, STATES_ALL, on_worker },
@@ -96,7 +98,8 @@ peer_rules(enum role role, void **arg)
 	static const struct rules *const edges[ROLE_MAX] = {
 		[ROLE_LEDGER] = &ledger_rules,
 		[ROLE_NONE] = &session_rules,
-		[ROLE_REMOTE] = &remote_rules
+		[ROLE_REMOTE] = &remote_rules,
+		[ROLE_SKILL] = &skill_rules
 	};
 
 	return edges[role];
@@ -141,6 +144,7 @@ reloaded(void)
 {
 	if (have_next) {
 		front.conf = next_conf;
+		skill_commit();
 		tls_commit();
 	}
 	have_next = false;
