@@ -122,6 +122,7 @@ slice_skill(const struct conf *conf, struct chan *c)
 	};
 	struct ctl_conf_skill s = {
 		.policy = (uint8_t)policies[conf->skill.policy],
+		.testing = conf->skill.testing,
 		.timeout = conf->skill.timeout,
 		.memory = conf->skill.memory,
 		.processes = conf->skill.processes,

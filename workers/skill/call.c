@@ -96,6 +96,7 @@ head_write(const struct call *call)
 {
 	struct run_head h = {
 		.policy = (uint32_t)skill_conf.policy,
+		.testing = skill_conf.testing,
 		.timeout = skill_conf.timeout,
 		.nurl = (uint32_t)strlen(skill_conf.api_url),
 		.ntoken = (uint32_t)strlen(call->token),

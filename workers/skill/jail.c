@@ -65,7 +65,7 @@ static rlim_t			 base_data, base_space;
  */
 static const char *const files[] = {
 	"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
-	"/etc/host.conf", "/etc/gai.conf", "/etc/services", "/etc/protocols",
+	"/etc/host.conf", "/etc/hostname", "/etc/gai.conf", "/etc/services", "/etc/protocols",
 	"/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs",
 	"/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
 	"/etc/localtime", "/usr/share/zoneinfo", "/etc/mime.types",

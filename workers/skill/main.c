@@ -41,6 +41,7 @@ on_conf(struct chan *c, const struct msg *m)
 	memset(&next_conf, 0, sizeof(next_conf));
 	next_conf.policy = p->policy <= SKILL_RESTRICTIVE ? p->policy :
 	    SKILL_RESTRICTIVE;
+	next_conf.testing = p->testing;
 	next_conf.timeout = p->timeout;
 	next_conf.memory = p->memory;
 	next_conf.processes = p->processes;

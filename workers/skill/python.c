@@ -307,8 +307,8 @@ read_request(void)
 	body = read_body(h.nbody);
 	if (url == NULL || token == NULL || trace == NULL || body == NULL)
 		return NULL;
-	return Py_BuildValue("(NsNNNd)", body, words[h.policy], url, token,
-	    trace, (double)h.timeout);
+	return Py_BuildValue("(NsNNNdi)", body, words[h.policy], url, token,
+	    trace, (double)h.timeout, (int)h.testing);
 }
 
 void

@@ -48,6 +48,7 @@ struct msg;
 /* conf_skill, copied. */
 struct skill_conf {
 	enum skill_policy	 policy;
+	bool			 testing;
 	uint32_t		 timeout;	/* seconds */
 	uint32_t		 processes;	/* of a run, with threads */
 	uint64_t		 memory;	/* bytes of a process of it */
@@ -88,6 +89,7 @@ int	 word_recv(int, struct word *, int *passed);
 
 struct run_head {
 	uint32_t	 policy;
+	uint32_t	 testing;
 	uint32_t	 timeout;
 	uint32_t	 nurl, ntoken, ntrace;	/* bytes, without NUL */
 	uint64_t	 nbody;

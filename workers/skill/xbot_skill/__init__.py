@@ -1,30 +1,12 @@
-import io, json, random, os
+# Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
+"""What runs inside a skill's process: the Python half of the skill worker.
 
+prepare() is called once, in the zygote, before any request was seen: what
+is imported there costs the runs nothing.  run() is called once in a child
+that is already jailed (workers/skill, in C), answers one request and never
+raises.  Nothing here protects anybody from the skill: the jail does.  The
+policies (policy.py) keep honest skills to the documented rules.
+"""
+from .runner import prepare, run
 
-def prepare():
-    pass
-
-
-def run(body, policy, api_url, api_token, traceparent, timeout):
-    random.seed(os.urandom(16))
-    try:
-        d = json.loads(body)
-    except ValueError:
-        return 400, b""
-    try:
-        code = d["RunnerInfo"]["Code"]
-    except KeyError:
-        return 500, b""
-    r = []
-    e = []
-
-    class Bot:
-        def reply(self, t):
-            r.append(str(t))
-    try:
-        exec(code, {"bot": Bot()})
-    except BaseException as x:
-        e.append({"errorId": type(x).__name__, "description": str(x)})
-    return 200, json.dumps({"contentType": None, "content": None,
-                            "success": not e, "errors": e, "replies": r,
-                            "headers": None, "outputs": {}}).encode()
+__all__ = ["prepare", "run"]

@@ -1,0 +1,109 @@
+# Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
+"""Calls of the Abbot API, in the name of the skill that runs.
+
+http.client and ssl are the zygote's; a connection is made for each call: a
+run makes few, and a kept one would be a thing to break.  There is no
+timeout: the run has one.
+"""
+import http.client
+import json
+import ssl
+from urllib.parse import quote, urljoin, urlsplit
+
+FAILED = "Failed to communicate with Abbot."
+# The development servers, whose certificates nobody signed (the contract).
+UNVERIFIED = ("https://localhost", "https://host.docker.internal")
+MAX_REDIRECTS = 30	# as many as the existing runner follows
+# status: whether method and body are kept when the redirect is followed
+REDIRECTS = {301: False, 302: False, 303: False, 307: True, 308: True}
+contexts = {}
+
+
+def tls_context(verify):
+    """Made at first use: reading the authorities takes 20 ms."""
+    if verify not in contexts:
+        contexts[verify] = ssl.create_default_context() if verify \
+            else ssl._create_unverified_context()
+    return contexts[verify]
+
+
+def connect(url, parts):
+    if parts.scheme == "http":
+        return http.client.HTTPConnection(parts.hostname, parts.port)
+    if parts.scheme == "https":
+        return http.client.HTTPSConnection(
+            parts.hostname, parts.port,
+            context=tls_context(not url.startswith(UNVERIFIED)))
+    raise ValueError(f"no API is at {url!r}")
+
+
+def exchange(method, url, headers, body):
+    """One request: status, Location header, body."""
+    parts = urlsplit(url)
+    target = (parts.path or "/") + ("?" + parts.query if parts.query or
+                                    "?" in url else "")
+    connection = connect(url, parts)
+    try:
+        connection.request(method, quote(target, "!#$%&'()*+,/:;=?@[]~"),
+                           body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Location"), answer.read()
+    finally:
+        connection.close()
+
+
+def follow(method, url, headers, body):
+    """A request and the redirects it meets.  The token goes to the host it
+    is for and to no other."""
+    for _ in range(MAX_REDIRECTS):
+        status, location, answer = exchange(method, url, headers, body)
+        if status not in REDIRECTS or location is None:
+            break
+        old, url = urlsplit(url), urljoin(url, location)
+        new = urlsplit(url)
+        if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            headers = {name: value for name, value in headers.items()
+                       if name != "Authorization"}
+        if not REDIRECTS[status] and method != "GET":
+            method, body = "GET", None
+    if not 200 <= status < 300:
+        raise OSError(f"{method} {url}: status {status}")
+    return answer
+
+
+class ApiClient:
+    """testing: a failure is raised as it is, not as the usual exception."""
+
+    def __init__(self, base_url, skill_id, api_token, traceparent, testing):
+        self._base_url = f"{base_url}/skills/{skill_id}"
+        self._testing = testing
+        self._headers = {"Content-Type": "application/json",
+                         "Accept": "*/*",
+                         "Authorization": f"Bearer {api_token}"}
+        if traceparent is not None:
+            self._headers["traceparent"] = traceparent
+
+    def send(self, method, path, data=None):
+        """Parsed JSON, None for an empty answer; data is sent as JSON."""
+        try:
+            body = None if data is None else \
+                json.dumps(data, allow_nan=False).encode("ascii")
+            answer = follow(method, self._base_url + path, self._headers,
+                            body)
+            return json.loads(answer) if answer else None
+        except Exception:
+            if self._testing:
+                raise
+        raise Exception(FAILED)
+
+    def get(self, path):
+        return self.send("GET", path)
+
+    def post(self, path, data=None):
+        return self.send("POST", path, data)
+
+    def put(self, path, data=None):
+        return self.send("PUT", path, data)
+
+    def delete(self, path):
+        return self.send("DELETE", path)

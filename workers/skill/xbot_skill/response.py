@@ -1,0 +1,121 @@
+# Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
+"""The answer to a run, as the contract's JSON.
+
+Members and their order are the contract's.  Whatever the skill left in its
+outputs or its response, an answer comes out: what cannot be written becomes
+the error.
+"""
+import collections.abc
+import json
+import traceback
+
+# The file name of the code of skills; CPython puts it in its own texts.
+SKILL_FILE = "<string>"
+# Ours, made before any skill could change the module's functions.
+write_json = json.JSONEncoder().encode
+
+
+class Failure:
+    """Why a run failed: the one entry of errors."""
+
+    def __init__(self, error_id, description, place=None):
+        self.error_id = error_id
+        self.description = description
+        self.place = place
+
+    def members(self):
+        found = {"errorId": self.error_id, "description": self.description}
+        if self.place is not None:
+            found.update(self.place)
+        return found
+
+
+def describe(error):
+    """A Failure from what the skill raised: its class and its text, and
+    nothing more, as the contract has it."""
+    try:
+        name = str(type(error).__name__)
+    except BaseException:
+        name = "Exception"
+    try:
+        text = str(error)
+    except BaseException as worse:
+        text = f"The text of this error raised {type(worse).__name__}."
+    return Failure(name, text)
+
+
+def place_of(error):
+    """Where in the skill's code an error of ours struck: lines, and the
+    stack as text.  For failures of the run itself (time, memory)."""
+    frames = [entry for entry in traceback.extract_tb(error.__traceback__)
+              if entry.filename == SKILL_FILE]
+    if not frames:
+        return None
+    lines = [f"line {entry.lineno}, in {entry.name}" for entry in frames]
+    return {"lineStart": frames[-1].lineno, "lineEnd": frames[-1].lineno,
+            "stackTrace": "\n".join(lines)}
+
+
+def trigger_members(response):
+    """The members that only an answer to an HTTP trigger has."""
+    return {"Content": response.raw_content,
+            "ContentType": response.content_type,
+            "Headers": {name: [value]
+                        for name, value in response.headers.items()}}
+
+
+def outputs_of(bot):
+    outputs = bot.outputs
+    if not isinstance(outputs, collections.abc.Mapping):
+        raise TypeError("bot.outputs must be a mapping, "
+                        f"not {type(outputs).__name__}")
+    return dict(outputs)
+
+
+def render(failure, replies, outputs, trigger):
+    return write_json({
+        "contentType": None,
+        "content": None,
+        "success": failure is None,
+        "errors": [] if failure is None else [failure.members()],
+        "replies": replies,
+        "headers": None,
+        "outputs": outputs,
+        **trigger,
+    }).encode("ascii")
+
+
+def attempt(part, *arguments):
+    """What part gives if it can be written, and why not."""
+    try:
+        value = part(*arguments)
+        write_json(value)
+        return value, None
+    except BaseException as error:
+        return None, describe(error)
+
+
+def answer(bot, is_request, failure):
+    """The answer's bytes."""
+    replies = ()
+    try:
+        replies = list(bot.responses)
+        return render(failure, replies, outputs_of(bot),
+                      trigger_members(bot.response) if is_request else {})
+    except BaseException as error:
+        return salvage(bot, is_request, replies, failure or describe(error))
+
+
+def salvage(bot, is_request, replies, failure):
+    """The answer when some part of it cannot be written: the other parts."""
+    texts, _ = attempt(lambda: [
+        one if isinstance(one, str) else str(one) for one in replies])
+    outputs, _ = attempt(outputs_of, bot)
+    trigger = {}
+    if is_request:
+        trigger, _ = attempt(lambda: trigger_members(bot.response))
+        trigger = trigger or {"Content": None, "ContentType": None,
+                              "Headers": {}}
+    return render(failure, texts or [], outputs or {}, trigger)
+
+
