@@ -65,7 +65,7 @@ static bool
 package_find(char *dir, size_t size)
 {
 	static const char *const places[] = { "workers/skill", "",
-	    "../libexec/xbot" };
+	    "../libexec/xbot", "../workers/skill" };
 	char	 self[PATH_MAX], probe[PATH_MAX + 64], *slash;
 	ssize_t	 n;
 	size_t	 i;
