@@ -66,6 +66,7 @@ class SkillRunner:
                     "AbbotApiBaseUrl": api}
         self.env.update(env or {})
         self.process = self.log = None
+        self.wrap = []      # a command to start it by
         self.problems = []
         if start:
             self.start()
@@ -78,7 +79,8 @@ class SkillRunner:
     def start(self):
         self.configure(self.config or "")
         self.process = subprocess.Popen(
-            [f"{self.build}/xbot-supervisor", "-d", "-f", self.conf],
+            [*self.wrap, f"{self.build}/xbot-supervisor", "-d", "-f",
+             self.conf],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, env=self.env, cwd="/")
         self.log = Log(self.process.stderr)

@@ -235,6 +235,7 @@ zygote_enter(char *text, size_t size)
 	sigset_t chld;
 	uint32_t i;
 
+	(void)clearenv();
 	(void)signal(SIGXFSZ, SIG_IGN);
 	oom_first();
 	if (!apart_enter(&apart)) {
