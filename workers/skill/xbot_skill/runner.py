@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
 """One run: from the body of the request to the bytes of the answer."""
-import gc
+import importlib
 import os
 import random
 import signal
@@ -8,10 +8,21 @@ import sys
 import tempfile
 
 from . import request, response
+from .api import tls_context
 from .bot import Bot
 from .policy import executor
 
+# What skills are likely to import, and is not here anyway.
+PRELOADED = """
+    asyncio base64 calendar cmath collections contextlib copy csv dataclasses
+    datetime decimal difflib email.message enum fractions functools glob
+    hashlib heapq hmac html http.client io ipaddress itertools json math
+    mimetypes operator pathlib pprint random re requests secrets statistics
+    string textwrap time types typing unicodedata urllib.request uuid
+    xml.etree.ElementTree zoneinfo
+""".split()
 OK, MALFORMED, INCOMPLETE = 200, 400, 500
+REMINDER = 0.2	# seconds: between one SkillTimeout and the next
 # When even the answer to a failure fails: no memory, most likely.
 LAST_WORDS = (
     b'{"contentType": null, "content": null, "success": false, "errors": '
@@ -26,7 +37,22 @@ class SkillTimeout(BaseException):
 
 def prepare():
     """In the zygote, once: what every run would otherwise do itself."""
-    gc.collect()
+    for name in PRELOADED:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass	# not installed: then no skill can want it
+    tls_context(verify=True)
+
+
+def settle():
+    """In the child: nothing random is the zygote's, temporary files go to
+    the run's own directory, which is the current one."""
+    random.seed()
+    try:
+        tempfile.tempdir = os.getcwd()
+    except OSError:
+        pass	# no directory, no temporary files
 
 
 def run(body, policy, api_url, api_token, traceparent, timeout,
@@ -34,8 +60,7 @@ def run(body, policy, api_url, api_token, traceparent, timeout,
     """(status, answer) of one request; 400 and 500 have no answer of ours.
     Never raises."""
     try:
-        random.seed()
-        tempfile.tempdir = os.getcwd()
+        settle()
         message = request.parse(body)
         bot = Bot(message, api_url, api_token, traceparent, testing,
                   executor(policy))
@@ -43,8 +68,8 @@ def run(body, policy, api_url, api_token, traceparent, timeout,
         return MALFORMED, b""
     except Exception:
         return INCOMPLETE, b""
-    is_request = bool(bot.is_request)
     try:
+        is_request = bool(bot.is_request)
         failure = perform(bot, timeout)
         flush()
         return OK, response.answer(bot, is_request, failure)
@@ -77,18 +102,21 @@ def out_of_memory(error):
 
 
 def with_deadline(call, timeout):
-    """Calls, and raises SkillTimeout inside the call when its time is over.
-    The jail's deadline comes a little later, and does not ask."""
+    """Calls, and raises SkillTimeout inside the call when its time is over,
+    and again, should it be swallowed.  The jail's deadline comes a little
+    later, and does not ask."""
+    running = True
+
     def expire(number, frame):
-        raise SkillTimeout
+        if running:
+            raise SkillTimeout
 
     signal.signal(signal.SIGALRM, expire)
     try:
-        signal.setitimer(signal.ITIMER_REAL, timeout)
+        signal.setitimer(signal.ITIMER_REAL, timeout, REMINDER)
         call()
     finally:
-        # first, so that a signal which is already here is not raised later
-        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        running = False
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
