@@ -177,7 +177,6 @@ def skill_builtins(import_module):
     found.update({
         "__build_class__": builtins.__build_class__,
         "__import__": import_module,
-        "__name__": "__abbot_skill__",
         "getattr": guarded_getattr,
         "setattr": guarded_setattr,
         "delattr": guarded_delattr,
