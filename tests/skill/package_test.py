@@ -4,6 +4,7 @@
 
 usage: package_test.py [test ...]
 """
+import json
 import os
 import sys
 
@@ -11,25 +12,53 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../lib")]
 
 import abbot
+import escapes
+import lines
 import package
 from xbot import Tap
 
 
-def replay_cases(t, wanted):
+def cases(t, wanted):
+    """The recorded cases that the package answers."""
     with abbot.fake_abbot() as fake:
         for case in abbot.load():
-            if not package.is_ours(case):
+            if package.is_ours(case) and wanted(case["name"]):
+                wrong = abbot.replay(case, fake, package.sender(case, fake))
+                t.ok(not wrong, "case " + case["name"], "\n".join(wrong))
+
+
+def contract(t, wanted):
+    """What the contract says and no recorded case shows."""
+    with abbot.fake_abbot() as fake:
+        for line in lines.LINES:
+            if not wanted(line.name):
                 continue
-            if wanted and not any(w in case["name"] for w in wanted):
-                continue
-            wrong = abbot.replay(case, fake, package.sender(case, fake))
-            t.ok(not wrong, "case " + case["name"], "\n".join(wrong))
+            for policy in line.policies:
+                fake.script(line.answers)
+                answer = package.call(line.code, policy, fake.url,
+                                      line.change, **line.more)
+                wrong = lines.differences(line, answer, fake.calls)
+                t.ok(not wrong, f"{policy}: {line.name}", "\n".join(wrong))
+
+
+def language(t, wanted):
+    """Escapes that the rules of the language stop, without any jail."""
+    for policy in ("restrictive", "permissive"):
+        for one in escapes.escapes(policy):
+            if policy in one.language and wanted(one.name):
+                answer = json.dumps(package.call(one.code, policy))
+                t.ok(not escapes.obtained(answer),
+                     f"{policy} escape: {one.name}", answer)
 
 
 def main():
+    def wanted(name):
+        return not sys.argv[1:] or any(w in name for w in sys.argv[1:])
+
     t = Tap()
     package.xbot_skill.prepare()
-    replay_cases(t, sys.argv[1:])
+    for part in (cases, contract, language):
+        part(t, wanted)
     return t.done()
 
 

@@ -72,38 +72,41 @@ def follow(method, url, headers, body):
 
 
 class ApiClient:
-    """testing: a failure is raised as it is, not as the usual exception."""
+    """The API of one skill.  Address and token are in a closure: there they
+    are not written out with an object that a skill answers as JSON.
+
+    testing: a failure is raised as it is, not as the usual exception.
+    """
 
     def __init__(self, base_url, skill_id, api_token, traceparent, testing):
-        self._base_url = f"{base_url}/skills/{skill_id}"
-        self._testing = testing
-        self._headers = {"Content-Type": "application/json",
-                         "Accept": "*/*",
-                         "Authorization": f"Bearer {api_token}"}
+        headers = {"Content-Type": "application/json", "Accept": "*/*",
+                   "Authorization": f"Bearer {api_token}"}
         if traceparent is not None:
-            self._headers["traceparent"] = traceparent
+            headers["traceparent"] = traceparent
 
-    def send(self, method, path, data=None):
-        """Parsed JSON, None for an empty answer; data is sent as JSON."""
-        try:
-            body = None if data is None else \
-                json.dumps(data, allow_nan=False).encode("ascii")
-            answer = follow(method, self._base_url + path, self._headers,
-                            body)
-            return json.loads(answer) if answer else None
-        except Exception:
-            if self._testing:
-                raise
-        raise Exception(FAILED)
+        def send(method, path, data=None):
+            """Parsed JSON, None for an empty answer; data goes as JSON."""
+            try:
+                body = None if data is None else \
+                    json.dumps(data, allow_nan=False).encode("ascii")
+                answer = follow(method, f"{base_url}/skills/{skill_id}{path}",
+                                headers, body)
+                return json.loads(answer) if answer else None
+            except Exception:
+                if testing:
+                    raise
+            raise Exception(FAILED)
+
+        self._send = send
 
     def get(self, path):
-        return self.send("GET", path)
+        return self._send("GET", path)
 
     def post(self, path, data=None):
-        return self.send("POST", path, data)
+        return self._send("POST", path, data)
 
     def put(self, path, data=None):
-        return self.send("PUT", path, data)
+        return self._send("PUT", path, data)
 
     def delete(self, path):
-        return self.send("DELETE", path)
+        return self._send("DELETE", path)

@@ -1,9 +1,5 @@
 # Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
-"""The bot object: what the global name bot is to a skill.
-
-Its constructor is the set-up: it reads the whole message, and whatever it
-raises says that the message lacks a required part.
-"""
+"""The bot object: what the global name bot is to a skill."""
 import logging
 
 from .api import ApiClient
@@ -11,11 +7,12 @@ from .arguments import load_arguments
 from .brain import Brain, Secrets
 from .customers import CustomersClient
 from .kinds import PlatformType
+from .lazy import lazy, runner, skill
 from .message import (TriggerResponse, load_message, load_pattern,
-                      load_request, TriggerEvent)
+                      load_request)
 from .people import load_user, load_users
 from .places import load_conversation, load_message_room
-from .reply import ReplyClient
+from .reply import send
 from .rooms import Rooms, Users
 from .signals import Signaler, load_signal
 from .tree import grow
@@ -23,85 +20,84 @@ from .utilities import TicketsClient, Utilities
 
 
 class Bot:
-    def __init__(self, request, api_url, api_token, traceparent, testing,
-                 execute):
-        """execute: runs code with this bot, under the policy of the run."""
-        skill, runner = request["SkillInfo"], request["RunnerInfo"]
-        self._execute = execute
-        self.logger = logging.getLogger("Bot")
-        self.outputs = {}
-        self.responses = []
-        self._load_runner(runner)
-        self._load_skill(skill)
-        self.conversation = load_conversation(
-            request.get("ConversationInfo"), self.platform_type)
-        self._signal_event = load_signal(request.get("SignalInfo"))
-        api = ApiClient(api_url, self.skill_id, api_token, traceparent,
-                        testing)
-        self._load_clients(api, skill, runner, request.get("PassiveReplies"))
+    """Made of a message that request.check() has seen."""
+
+    # --- who called what ---
+    id = lazy(lambda bot: bot.raw["Bot"].get("Id"))
+    name = lazy(lambda bot: bot.raw["Bot"].get("Name"))
+    skill_id = runner("SkillId")
+    skill_name = skill("SkillName")
+    skill_url = skill("SkillUrl")
+    user_id = runner("UserId")
+    timestamp = runner("Timestamp")
+    platform_type = lazy(
+        lambda bot: PlatformType.parse(bot.raw.get("PlatformType")))
+    platform_id = skill("PlatformId")
+    user_name = skill("UserName")
+    from_user = lazy(lambda bot: load_user(bot.raw["from_name"]))
+
+    # --- the message ---
+    room = lazy(lambda bot: load_message_room(bot.raw))
+    message_id = skill("MessageId")
+    thread = lazy(lambda bot: bot.room.get_thread(
+        bot.raw.get("ThreadId") or bot.message_id))
+    message = lazy(lambda bot: load_message(bot.raw.get("Message")))
+    arguments = skill("Arguments")
+    tokenized_arguments = lazy(lambda bot: load_arguments(
+        bot.raw.get("TokenizedArguments", ()), bot.args, bot.platform_type))
+    mentions = lazy(lambda bot: load_users(bot.raw.get("Mentions")))
+    pattern = lazy(lambda bot: load_pattern(bot.raw.get("Pattern")))
+    is_pattern_match = lazy(lambda bot: bot.pattern is not None)
+    is_interaction = skill("IsInteraction")
+    is_playbook = skill("IsPlaybook")
+    is_chat = lazy(lambda bot: not bot.is_request)
+    conversation = None
+    request = None
+    skill_data = lazy(lambda bot: grow(bot.raw))
+
+    # --- what it can use ---
+    logger = lazy(lambda bot: logging.getLogger("Bot"))
+    brain = lazy(lambda bot: Brain(bot._api_client))
+    secrets = lazy(lambda bot: Secrets(bot._api_client))
+    rooms = lazy(lambda bot: Rooms(bot._api_client, bot.platform_type))
+    users = lazy(lambda bot: Users(bot._api_client))
+    utils = lazy(lambda bot: Utilities(bot._api_client))
+    customers = lazy(lambda bot: CustomersClient(bot._api_client))
+    _signaler = lazy(
+        lambda bot: Signaler(bot._api_client, bot.raw, bot._runner))
+    _tickets_client = lazy(lambda bot: TicketsClient())
+    _api_client = lazy(lambda bot: bot._connect(bot.skill_id))
+    _signal_event = lazy(lambda bot: load_signal(bot._signal))
+
+    def __init__(self, message, execute, connect):
+        """execute(bot): runs its code under the policy of the run.
+        connect(skill_id): makes its ApiClient."""
+        skill, runner = message["SkillInfo"], message["RunnerInfo"]
         # From becomes from_name, as the last: so skills know raw
         skill["from_name"] = skill.pop("From")
         self.raw = skill
-
-    def _load_runner(self, runner):
-        self.skill_id = runner.get("SkillId")
-        self.user_id = runner.get("UserId")
-        self.timestamp = runner.get("Timestamp")
+        self._runner = runner
+        self._execute = execute
+        self._connect = connect
+        self._signal = message.get("SignalInfo")
+        self._passive = message.get("PassiveReplies") or \
+            runner.get("ConversationReference") is None
         self.code = runner.get("Code")
-
-    def _load_skill(self, skill):
-        self.platform_type = PlatformType.parse(skill.get("PlatformType"))
-        self.platform_id = skill.get("PlatformId")
-        self.id = skill["Bot"].get("Id")
-        self.name = skill["Bot"].get("Name")
-        self.user_name = skill.get("UserName")
-        self.from_user = load_user(skill["From"])
-        self.room = load_message_room(skill)
-        self.message_id = skill.get("MessageId")
-        self.thread = self.room.get_thread(
-            skill.get("ThreadId") or self.message_id)
-        self.message = load_message(skill.get("Message"))
-        self.args = self.arguments = skill.get("Arguments")
-        self.tokenized_arguments = load_arguments(
-            skill.get("TokenizedArguments", ()), self.args,
-            self.platform_type)
-        self.mentions = load_users(skill.get("Mentions"))
-        self.pattern = load_pattern(skill.get("Pattern"))
-        self.is_pattern_match = self.pattern is not None
-        self.skill_name = skill.get("SkillName")
-        self.skill_url = skill.get("SkillUrl")
-        self.is_interaction = skill.get("IsInteraction")
-        self.is_playbook = skill.get("IsPlaybook")
+        self.args = skill.get("Arguments")
         self.is_request = skill.get("IsRequest")
-        self.is_chat = not self.is_request
-        self.request = None
+        self.outputs = {}
+        self.responses = []
         if self.is_request:
-            self.request = TriggerEvent(skill.get("Request"))
+            self.request = load_request(skill["Request"])
             self.response = TriggerResponse()
-
-    def _load_clients(self, api, skill, runner, passive):
-        self.brain = Brain(api)
-        self.secrets = Secrets(api)
-        self.rooms = Rooms(api, self.platform_type)
-        self.users = Users(api)
-        self.utils = Utilities(api)
-        self.customers = CustomersClient(api)
-        self._api_client = api
-        self._signaler = Signaler(api, skill, runner)
-        self._tickets_client = TicketsClient()
-        self._reply_client = ReplyClient(
-            self, api, passive, runner.get("ConversationReference"),
-            self.responses)
+        if message.get("ConversationInfo") is not None:
+            self.conversation = load_conversation(
+                message["ConversationInfo"], self.platform_type)
 
     @property
     def signal_event(self):
         """The signal that called the skill, if one did."""
         return self._signal_event
-
-    @property
-    def skill_data(self):
-        """The message as attributes."""
-        return grow(self.raw)
 
     def run_user_script(self):
         """Runs the skill's code, once more when the skill itself asks."""
@@ -112,12 +108,12 @@ class Bot:
         """Replies; direct_message: to the sender alone."""
         if direct_message:
             kwargs["to"] = self.from_user
-        self._reply_client.send(response, kwargs)
+        send(self, response, kwargs)
 
     def reply_with_buttons(self, response, buttons, buttons_label=None,
                            image_url=None, title=None, color=None, **kwargs):
         """Replies with buttons that call the skill again."""
-        self._reply_client.send(response, kwargs, lambda: {
+        send(self, response, kwargs, lambda: {
             "Buttons": [button.toJSON() for button in buttons],
             "ButtonsLabel": buttons_label, "ImageUrl": image_url,
             "Title": title, "Color": color})
@@ -125,13 +121,13 @@ class Bot:
     def reply_with_image(self, image, response=None, title=None,
                          title_url=None, color=None, **kwargs):
         """Replies with an image: its URL, or itself in base64."""
-        self._reply_client.send(response, kwargs, lambda: {
+        send(self, response, kwargs, lambda: {
             "Buttons": [], "ImageUrl": image, "Title": title,
             "TitleUrl": title_url, "Color": color})
 
     def reply_later(self, response, delay_in_seconds, **kwargs):
         """Replies after a delay."""
-        self._reply_client.send(response, kwargs, delay=delay_in_seconds)
+        send(self, response, kwargs, delay=delay_in_seconds)
 
     def signal(self, name, args):
         """Raises a signal: skills that subscribed to it are called."""

@@ -21,15 +21,18 @@ bare_print = print
 
 # --- str.format ---
 
+def check_field(field):
+    """Refuses a field of a format text that names a hidden attribute."""
+    for is_attribute, name in _string.formatter_field_name_split(field)[1]:
+        if is_attribute:
+            check_attribute(name)
+
+
 def check_format(text):
-    """Refuses a format text that names a hidden attribute, also in the
-    fields of a field's own format."""
+    """Refuses a format text with such a field, also in the format of one."""
     for _, field, spec, _ in _string.formatter_parser(text):
         if field is not None:
-            for is_attribute, name in _string.formatter_field_name_split(
-                    field)[1]:
-                if is_attribute:
-                    check_attribute(name)
+            check_field(field)
         if spec:
             check_format(spec)
 
@@ -174,7 +177,6 @@ def skill_builtins(import_module):
     found.update({
         "__build_class__": builtins.__build_class__,
         "__import__": import_module,
-        "__name__": "__abbot_skill__",
         "getattr": guarded_getattr,
         "setattr": guarded_setattr,
         "delattr": guarded_delattr,

@@ -5,6 +5,7 @@ Functions are replaced where skill code finds them in a module (REPLACED).
 Classes are changed in place, in this process, which no other run shares.
 """
 import argparse
+import ast
 import asyncio
 import builtins
 import dataclasses
@@ -18,10 +19,13 @@ import typing
 
 from .compiler import check
 from .facade import HIDDEN
-from .guards import (REFUSED, check_attribute, guard_value,
-                     guarded_attrgetter, guarded_methodcaller)
+from .guards import (REFUSED, check_field, guard_value, guarded_attrgetter,
+                     guarded_methodcaller)
+from .names import FORMATS, check_attribute, plain_text
 
 bare_update_wrapper = functools.update_wrapper
+# Builtins that an evaluated text would get unguarded.
+UNGUARDED = REFUSED | {"getattr", "setattr", "delattr", "hasattr"}
 
 
 def guarded_update_wrapper(wrapper, wrapped,
@@ -88,34 +92,37 @@ def patch_string():
     string.Formatter.get_field = get_field
 
 
-def check_field(field_name):
-    from _string import formatter_field_name_split
-    for is_attribute, name in formatter_field_name_split(field_name)[1]:
-        if is_attribute:
-            check_attribute(name)
+def check_annotation(text):
+    """An annotation that is a text is evaluated, with every builtin."""
+    tree, faults = check(text, "eval")
+    for node in () if faults else ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in UNGUARDED or \
+                isinstance(node, ast.Attribute) and node.attr in FORMATS:
+            faults = (text,)
+    if faults:
+        raise PermissionError(f"Cannot evaluate {text!r}")
 
 
 def patch_typing():
-    """An annotation that is a text is evaluated, with every builtin."""
+    """Annotations are evaluated here."""
     bare = typing.ForwardRef.__init__
 
     def init(self, arg, *more, **named):
         if isinstance(arg, str):
-            _, faults = check(arg, "eval")
-            if faults or any(name in arg for name in REFUSED):
-                raise PermissionError(f"Cannot evaluate {arg!r}")
+            arg = plain_text(arg)
+            check_annotation(arg)
         bare(self, arg, *more, **named)
 
     typing.ForwardRef.__init__ = init
 
 
 def patch_argparse():
-    """Arguments are kept in attributes of any name, of any object."""
-    own = argparse._UNRECOGNIZED_ARGS_ATTR
-
+    """Arguments are kept in attributes of any name, of any object; its own
+    objects it may look into."""
     def guarded(bare):
         def call(thing, name, *more):
-            if name != own:
+            if type(thing).__module__ != "argparse" and \
+                    name != argparse._UNRECOGNIZED_ARGS_ATTR:
                 check_attribute(name)
             return guard_value(bare(thing, name, *more))
         return call

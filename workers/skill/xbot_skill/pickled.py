@@ -8,6 +8,7 @@ contains itself is cut, by a py/id that counts the containers from the top.
 """
 import base64
 import datetime
+import enum
 import json
 
 PLAIN = (str, int, float, bool, type(None))
@@ -35,7 +36,7 @@ def flatten_instance(value, inner):
             kind.__getstate__ is not getattr(object, "__getstate__", None):
         return {"py/object": name_of(kind),
                 "py/state": inner(value.__getstate__())}
-    if hasattr(value, "__dict__"):
+    if hasattr(value, "__dict__") and not isinstance(value, enum.Enum):
         return {"py/object": name_of(kind), **flatten_dict(vars(value), inner)}
     made = list(value.__reduce_ex__(2))
     while made and made[-1] is None:

@@ -6,6 +6,8 @@ leave permissive easily, and nobody has proved that it cannot leave
 restrictive: what holds then is the jail.
 """
 import builtins
+import sys
+import types
 
 from . import guards, modules, patches
 from .arguments import Argument, MentionArgument, RoomArgument
@@ -15,7 +17,8 @@ from .facade import Gate
 from .kinds import PatternType
 from .reply import Button
 
-REPLACED = patches.replaced()
+# What the module of restrictive skill code is called.
+HOME = "__abbot_skill__"
 
 
 def skill_globals(bot, **more):
@@ -33,34 +36,47 @@ def skill_globals(bot, **more):
     }
 
 
-def none():
+def execute_none(bot):
     """No rules of language."""
-    return lambda bot: exec(bot.code, skill_globals(bot))
+    exec(bot.code, skill_globals(bot))
 
 
-def permissive():
+def make_permissive():
     """The denied modules are refused to skill code."""
     gate = Gate(modules.permissive, {}, lambda name: None, read_only=False)
     names = dict(vars(builtins), __import__=gate.import_module)
-    return lambda bot: exec(bot.code, skill_globals(bot, __builtins__=names))
+
+    def execute(bot):
+        exec(bot.code, skill_globals(bot, __builtins__=names))
+
+    return execute
 
 
-def restrictive():
+def make_restrictive():
     """Only the allowed modules; no names that start with _."""
-    gate = Gate(modules.restrictive, REPLACED, patches.Patcher(),
+    gate = Gate(modules.restrictive, patches.replaced(), patches.Patcher(),
                 read_only=True)
     names = guards.skill_builtins(gate.import_module)
-    return lambda bot: exec(compile_skill(bot.code),
-                            skill_globals(bot, __builtins__=names))
+
+    def execute(bot):
+        code = compile_skill(bot.code)
+        # the variables of a module: there annotations are looked up
+        home = sys.modules[HOME] = types.ModuleType(HOME)
+        vars(home).update(skill_globals(bot, __builtins__=names))
+        exec(code, vars(home))
+
+    return execute
 
 
-# Read from the environment; a word that is not here is restrictive.
+# All are made in the zygote: a run only executes.
 POLICIES = {
-    "none": none,
-    "permissive": permissive,
+    "none": execute_none,
+    "permissive": make_permissive(),
 }
+RESTRICTIVE = make_restrictive()
 
 
 def executor(policy):
-    """The function that executes the code of a bot, for one run."""
-    return POLICIES.get(policy, restrictive)()
+    """The function that executes the code of a bot.  A word that is not in
+    the table is restrictive, as the contract has it."""
+    return POLICIES.get(policy, RESTRICTIVE)

@@ -16,44 +16,36 @@ class Button:
                 "Style": self.style}
 
 
-class ReplyClient:
-    """Sends the replies of one run.
+def send(bot, response, options, attachment=None, delay=0):
+    """One reply.
 
-    Passive: the caller reads them from the answer, as text and nothing else.
-    Active: each is posted, with its options, attachments and delay.
+    Passive: the caller reads it from the answer, as text and nothing else.
+    Active: it is posted, with options, attachment and delay.
+    attachment: called only when the reply is sent; its JSON.
     """
+    text = str(response)
+    if bot._passive:
+        bot.responses.append(text)
+        return
+    bot._api_client.post("/reply", {
+        "SkillId": bot.skill_id,
+        "Message": text,
+        "ConversationReference": bot._runner.get("ConversationReference"),
+        "Options": wire_options(bot, options),
+        "Attachments": [] if attachment is None else [attachment()],
+        "Schedule": delay,
+        "MessagePlatformType": "Slack",
+    })
 
-    def __init__(self, bot, api, passive, reference, responses):
-        self._bot = bot
-        self._api = api
-        self._passive = bool(passive) or reference is None
-        self._reference = reference
-        self._responses = responses
 
-    def send(self, response, options, attachment=None, delay=0):
-        """attachment: called only when the reply is sent; its JSON."""
-        text = str(response)
-        if self._passive:
-            self._responses.append(text)
-            return
-        self._api.post("/reply", {
-            "SkillId": self._bot.skill_id,
-            "Message": text,
-            "ConversationReference": self._reference,
-            "Options": self.options(options),
-            "Attachments": [] if attachment is None else [attachment()],
-            "Schedule": delay,
-            "MessagePlatformType": "Slack",
-        })
-
-    def options(self, given):
-        """Who gets a reply, when it is not simply the conversation."""
-        to = address_of(given.get("to"))
-        if given.get("ephemeral") is True:
-            reader = to or address_of(self._bot.from_user)
-            to = ChatAddress(ChatAddressType.ROOM, self._bot.room.id,
-                             ephemeral_user_id=reader and reader.id)
-        return {} if to is None else {"to": to.toJSON()}
+def wire_options(bot, given):
+    """Who gets a reply, when it is not simply the conversation."""
+    to = address_of(given.get("to"))
+    if given.get("ephemeral") is True:
+        reader = to or address_of(bot.from_user)
+        to = ChatAddress(ChatAddressType.ROOM, bot.room.id,
+                         ephemeral_user_id=reader and reader.id)
+    return {} if to is None else {"to": to.toJSON()}
 
 
 def address_of(to):

@@ -11,8 +11,16 @@ import traceback
 
 # The file name of the code of skills; CPython puts it in its own texts.
 SKILL_FILE = "<string>"
-# Ours, made before any skill could change the module's functions.
-write_json = json.JSONEncoder().encode
+# The encoder itself, without the layers above it (see lazy.py).
+make_encoder = json.encoder.c_make_encoder
+refuse = json.JSONEncoder().default
+
+
+def write_json(value):
+    """JSON text: ASCII, NaN and infinities bare."""
+    encoder = make_encoder({}, refuse, json.encoder.encode_basestring_ascii,
+                           None, ": ", ", ", False, False, True)
+    return "".join(encoder(value, 0))
 
 
 class Failure:
@@ -66,6 +74,8 @@ def trigger_members(response):
 
 def outputs_of(bot):
     outputs = bot.outputs
+    if type(outputs) is dict:
+        return outputs
     if not isinstance(outputs, collections.abc.Mapping):
         raise TypeError("bot.outputs must be a mapping, "
                         f"not {type(outputs).__name__}")

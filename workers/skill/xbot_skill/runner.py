@@ -1,17 +1,28 @@
 # Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
 """One run: from the body of the request to the bytes of the answer."""
-import gc
+import importlib
 import os
-import random
 import signal
 import sys
 import tempfile
+from signal import setitimer
 
 from . import request, response
+from .api import ApiClient, tls_context
 from .bot import Bot
 from .policy import executor
 
+# What skills are likely to import, and is not here anyway.
+PRELOADED = """
+    asyncio base64 calendar cmath collections contextlib copy csv dataclasses
+    datetime decimal difflib email.message enum fractions functools glob
+    hashlib heapq hmac html http.client io ipaddress itertools json math
+    mimetypes operator pathlib pprint random re requests secrets statistics
+    string textwrap time types typing unicodedata urllib.request uuid
+    xml.etree.ElementTree zoneinfo
+""".split()
 OK, MALFORMED, INCOMPLETE = 200, 400, 500
+REMINDER = 0.2	# seconds: between one SkillTimeout and the next
 # When even the answer to a failure fails: no memory, most likely.
 LAST_WORDS = (
     b'{"contentType": null, "content": null, "success": false, "errors": '
@@ -19,26 +30,57 @@ LAST_WORDS = (
     b'to answer with."}], "replies": [], "headers": null, "outputs": {}}')
 
 
+# A message for trying out, in the zygote.
+REHEARSAL = (b'{"SkillInfo": {"Bot": {}, "From": null}, '
+             b'"RunnerInfo": {"Code": "bot.reply(1)"}}')
+REHEARSALS = 20	# CPython has tuned a function after some calls
+
+
 class SkillTimeout(BaseException):
     """Raised inside a skill whose time is over; no Exception, so that an
     ordinary handler of the skill does not take it for its own."""
 
 
+# Is a skill running, that a SIGALRM may interrupt?
+running = [False]
+
+
+def expire(number, frame):
+    """On SIGALRM."""
+    if running[0]:
+        raise SkillTimeout
+
+
 def prepare():
-    """In the zygote, once: what every run would otherwise do itself."""
-    gc.collect()
+    """In the zygote, once: what every run would otherwise do itself.
+
+    Each run is a fork, and each page that it changes is copied: so nothing
+    is made in a run that can be made here, and some rehearsals leave the
+    interpreter's own caches filled.
+    """
+    for name in PRELOADED:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass	# not installed: then no skill can want it
+    tls_context(verify=True)
+    tempfile.tempdir = os.curdir	# a run's own directory
+    signal.signal(signal.SIGALRM, expire)
+    for policy in ("none", "permissive", "restrictive") * REHEARSALS:
+        run(REHEARSAL, policy, "", None, None, 0.0)
 
 
 def run(body, policy, api_url, api_token, traceparent, timeout,
         testing=False):
     """(status, answer) of one request; 400 and 500 have no answer of ours.
     Never raises."""
+    def connect(skill_id):
+        return ApiClient(api_url, skill_id, api_token, traceparent, testing)
+
     try:
-        random.seed()
-        tempfile.tempdir = os.getcwd()
         message = request.parse(body)
-        bot = Bot(message, api_url, api_token, traceparent, testing,
-                  executor(policy))
+        request.check(message)
+        bot = Bot(message, executor(policy), connect)
     except request.Malformed:
         return MALFORMED, b""
     except Exception:
@@ -53,9 +95,18 @@ def run(body, policy, api_url, api_token, traceparent, timeout,
 
 
 def perform(bot, timeout):
-    """Runs the skill: None, or the Failure."""
+    """Runs the skill: None, or the Failure.  When its time is over, a
+    SkillTimeout is raised inside of it, and again, should it be swallowed;
+    the jail's deadline comes a little later and does not ask.  A timeout of
+    0 is none."""
     try:
-        with_deadline(bot.run_user_script, timeout)
+        try:
+            running[0] = True
+            setitimer(signal.ITIMER_REAL, timeout, REMINDER)
+            bot.run_user_script()
+        finally:
+            running[0] = False
+            setitimer(signal.ITIMER_REAL, 0)
     except SkillTimeout as error:
         return response.Failure(
             "TimeoutError", f"The skill ran longer than {timeout:g} seconds.",
@@ -74,22 +125,6 @@ def out_of_memory(error):
     text = str(error) or "The skill ran out of memory."
     error.__traceback__ = None
     return response.Failure("MemoryError", text, place)
-
-
-def with_deadline(call, timeout):
-    """Calls, and raises SkillTimeout inside the call when its time is over.
-    The jail's deadline comes a little later, and does not ask."""
-    def expire(number, frame):
-        raise SkillTimeout
-
-    signal.signal(signal.SIGALRM, expire)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, timeout)
-        call()
-    finally:
-        # first, so that a signal which is already here is not raised later
-        signal.signal(signal.SIGALRM, signal.SIG_IGN)
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def flush():
