@@ -1,7 +1,7 @@
 #!/bin/sh
 # The Debian packages that xbot-supervisor needs, by purpose: the one list.
 #
-# usage: deps.sh [-n] build|run|test ...
+# usage: deps.sh [-n] build|run|skill|test ...
 # What is missing is installed by apt-get when root; others, and -n, are
 # shown the command (exit status 1).  Nothing missing: nothing is done.
 
@@ -17,6 +17,12 @@ build='
 run='
 	bash coreutils curl passwd python3
 '
+# the image of the skill runner; requests: what skills import most
+skill='
+	ca-certificates passwd python3 python3-pip python3-requests python3-venv
+	libevent-2.1-7 libhttp-parser2.9 libmsgpackc2 libpython3.11 libseccomp2
+	libssl3 libwslay1 libyajl2
+'
 # clang: the fuzzers; util-linux: setpriv, unshare; docker.io: an Engine of the
 # tests' own, busybox-static: its images
 tests='
@@ -30,7 +36,7 @@ dry=no
 missing=
 
 usage() {
-	echo "usage: deps.sh [-n] build|run|test ..." >&2
+	echo "usage: deps.sh [-n] build|run|skill|test ..." >&2
 	exit 2
 }
 
@@ -63,6 +69,7 @@ for word; do
 	-n)	dry=yes ;;
 	build)	collect $build ;;
 	run)	collect $run ;;
+	skill)	collect $skill ;;
 	test)	collect $tests ;;
 	*)	usage ;;
 	esac

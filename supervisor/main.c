@@ -329,7 +329,7 @@ start(struct conf *conf)
 		log_error("audit log %s", conf->audit);
 		return false;
 	}
-	if (!executors_init(conf) || !proc_init(base) || !signals_init())
+	if (!executors_init(conf) || !proc_init(base, conf) || !signals_init())
 		return false;
 	certs_commit();
 	listen_commit();

@@ -149,8 +149,16 @@ libexec_open(const char *name)
 	return fd;
 }
 
+/* A skill runner alone stays so (a reload cannot change it), and its image
+ * has no other programs. */
+static bool
+proc_possible(enum role r, const struct conf *c)
+{
+	return rules_of[r].n != 0 && (!c->skill_only || slices_wants(c, r));
+}
+
 bool
-proc_init(struct event_base *event_base)
+proc_init(struct event_base *event_base, const struct conf *c)
 {
 	const struct policy	*policy;
 	enum role		 r;
@@ -160,8 +168,8 @@ proc_init(struct event_base *event_base)
 	for (r = ROLE_SUPERVISOR; r < ROLE_MAX; r++) {
 		procs[r].role = r;
 		programs[r] = -1;
-		if (rules_of[r].n == 0)
-			continue;	/* no program plays it yet */
+		if (!proc_possible(r, c))
+			continue;
 		policy = policy_get(r);
 		if ((programs[r] = libexec_open(policy->binary)) == -1)
 			return false;

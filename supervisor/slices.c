@@ -16,7 +16,6 @@
 
 #include "base/chan.h"
 #include "base/skills.h"
-#include "base/token.h"
 #include "proto/ctl_msg.h"
 #include "supervisor/certs.h"
 #include "supervisor/conf.h"
@@ -55,16 +54,14 @@ slice_front(const struct conf *conf, struct chan *c)
 	chan_send(c, CTL_CONF_FRONT, 0, &f);
 }
 
-/* The token itself stays here: front compares hashes. */
 static void
 slice_front_skill(const struct conf *conf, struct chan *c)
 {
-	struct ctl_conf_front_skill	s = { .hash = { "", 0 } };
-	uint8_t				hash[TOKEN_HASH];
+	struct ctl_conf_front_skill s = {
+		.token = text(conf->skill.enabled ? conf->skill.token.value :
+		    NULL)
+	};
 
-	if (conf->skill.enabled && token_hash(hash,
-	    (struct slice){ conf->skill.token.value, conf->skill.token.len }))
-		s.hash = (struct slice){ hash, sizeof(hash) };
 	chan_send(c, CTL_CONF_FRONT_SKILL, 0, &s);
 }
 

@@ -521,9 +521,7 @@ skill_on_conf(struct chan *c, const struct msg *m)
 {
 	const struct ctl_conf_front_skill *p = m->body;
 
-	have_next = p->hash.len == TOKEN_HASH;
-	if (have_next)
-		memcpy(next_hash, p->hash.p, sizeof(next_hash));
+	have_next = token_hash(next_hash, p->token);
 }
 
 void

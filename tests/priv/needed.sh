@@ -86,7 +86,7 @@ check_hard() {
 
 if [ "${UPDATE:-0}" = 1 ]; then
 	for name in xbot-supervisor xbot-front xbot-ledger xbot-session \
-	    xbot-remote xbot-runner xbot-admin; do
+	    xbot-remote xbot-runner xbot-admin xbot-skill; do
 		[ -x "$build/$name" ] && : >"$here/needed/$name.golden"
 	done
 fi

@@ -11,10 +11,12 @@ import sys
 import threading
 
 import abbot
+import lines
 from runner import MEDIA, SkillRunner, verdict
-from xbot import (DEADLINE, Tap, children, cmdline, sanitized, tests_of,
+from xbot import (DEADLINE, ROOT, Tap, children, cmdline, sanitized, tests_of,
                   wait_for)
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 build = os.path.abspath(sys.argv[1])
 
 
@@ -44,6 +46,28 @@ def test_cases(t):
                 for case in cases:
                     case_replay(t, s, fake, case)
                 verdict(t, s)
+
+
+def test_contract(t):
+    """What the contract says and no recorded case shows."""
+    with abbot.fake_abbot() as fake:
+        for policy in ("none", "permissive", "restrictive"):
+            with SkillRunner(build, policy, fake.url) as s:
+                for line in lines.LINES:
+                    if policy in line.policies and not line.more:
+                        line_replay(t, s, fake, policy, line)
+
+
+def line_replay(t, s, fake, policy, line):
+    body = abbot.base_body()
+    body["RunnerInfo"]["Code"] = line.code
+    if line.change is not None:
+        line.change(body)
+    fake.script(line.answers)
+    a = s.post(body)
+    found = lines.differences(line, a.json if a.status == 200 else a.status,
+                              fake.calls)
+    t.ok(not found, f"{policy}: {line.name}", "\n".join(found))
 
 
 def case_replay(t, s, fake, case):
@@ -286,15 +310,30 @@ def test_processes(t, s):
          "front and skill")
 
 
+def test_live(t, s):
+    """tests/priv/live.py looks at front and skill."""
+    if not ROOT:
+        t.skip("users need root")
+        return
+    got = subprocess.run(
+        [sys.executable, os.path.join(HERE, "../priv/live.py"), "--probe",
+         f"{build}/tests/priv_probe", "--expect", "front,skill", "--stderr",
+         str(s.process.pid)], stdout=subprocess.PIPE, text=True, check=False)
+    said = got.stdout.splitlines()
+    t.ok(got.returncode == 0, f"live.py: {said[-1] if said else ''}",
+         "\n".join(x for x in said if x.startswith("not ok")))
+
+
 def main():
     t = Tap()
     t.run(test_cases)
+    t.run(test_contract)
     t.run(test_startup)
     slow = 30 if sanitized(build) else 3
     conf = f"skill {{\n\ttimeout {slow}s\n\tmemory 128M\n}}\n"
     with SkillRunner(build, "none", config=conf) as s:
         for test in tests_of(sys.modules[__name__]):
-            if test not in (test_cases, test_startup):
+            if test not in (test_cases, test_contract, test_startup):
                 t.run(test, s)
         verdict(t, s)
     return t.done()
