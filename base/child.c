@@ -30,6 +30,7 @@
 #include <event2/event.h>
 
 #include "base/child.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "proto/ctl_msg.h"
 
@@ -92,6 +93,7 @@ child_main(int argc, char *argv[], const struct child_ops *the_ops)
 	log_init(argv[1], LOG_LEVEL_INFO);
 	/* Executed by descriptor, older kernels call us by its number. */
 	prctl(PR_SET_NAME, policy_get(role)->binary);
+	heap_tune();
 	signal(SIGPIPE, SIG_IGN);
 	/* A terminal or a service manager signals the whole group: the parent
 	 * answers, and tells us in what order. */

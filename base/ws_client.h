@@ -32,7 +32,7 @@ struct wsc_conf {
 	const char	*subprotocols;	/* "a, b" or NULL */
 	const char	*headers;	/* more lines, each with CRLF, or NULL */
 	unsigned int	 timeout_ms;	/* 0: 45000, connecting included */
-	int		 ws_flags;	/* WS_UTF8 or 0; WS_CLIENT is added */
+	int		 ws_flags;	/* WS_UTF8, WS_RAW; WS_CLIENT is added */
 	/* bev is TLS: why it failed (see tls_client.h), NULL for no word. */
 	const char	*(*tls_why)(struct bufferevent *);
 };

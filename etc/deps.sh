@@ -26,7 +26,8 @@ skill='
 # clang: the fuzzers; util-linux: setpriv, unshare; docker.io: an Engine of the
 # tests' own, busybox-static: its images
 tests='
-	bash ca-certificates curl openssl python3 python3-requests python3-websockets procps tmux
+	bash ca-certificates curl openssl procps python3 python3-msgpack
+	python3-pip python3-requests python3-venv python3-websockets tmux
 	util-linux vim
 	mandoc shellcheck clang clang-format libclang-rt-14-dev
 	docker.io docker-registry busybox-static

@@ -18,15 +18,15 @@
  * One counter.  Runs in: xbot-runner.
  */
 
-#include <malloc.h>
-
+#include "base/heap.h"
 #include "base/log.h"
 #include "runner/budget.h"
 
-/* Freed in one piece, this much is worth giving back to the system. */
+/* This much less than there was is worth giving back to the system. */
 #define TRIM_AT	((size_t)8 * 1024 * 1024)
 
 static size_t	used;
+static size_t	peak;		/* since memory was last given back */
 
 bool
 budget_take(size_t n)
@@ -34,6 +34,8 @@ budget_take(size_t n)
 	if (n > BUDGET_TOTAL - used)
 		return false;
 	used += n;
+	if (used > peak)
+		peak = used;
 	return true;
 }
 
@@ -43,6 +45,8 @@ budget_give(size_t n)
 	if (n > used)
 		fatalx("budget: %zu bytes back of %zu", n, used);
 	used -= n;
-	if (n >= TRIM_AT)
-		malloc_trim(0);
+	if (peak - used < TRIM_AT)
+		return;
+	peak = used;
+	heap_trim();
 }

@@ -36,6 +36,7 @@
 
 /* false: there is not that much left. */
 bool	 budget_take(size_t);
+/* What was charged has been freed: it may go back to the system now. */
 void	 budget_give(size_t);
 
 #endif

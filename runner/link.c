@@ -322,6 +322,7 @@ link_handshake(struct bufferevent *bev, bool connecting, unsigned int ms)
 		.subprotocols = EXLINK_PROTOCOL,
 		.tls_why = lk.conf->tls != NULL ? tls_client_why : NULL,
 		.timeout_ms = ms,
+		.ws_flags = lk.conf->tls == NULL ? WS_RAW : 0,
 	};
 
 	lk.wsc = wsc_start(lk.base, bev, connecting, &conf, &wsc_ops, &ws_ops,
@@ -393,6 +394,7 @@ on_data(struct ws *ws, void *arg, enum ws_opcode opcode, int first, int fin,
 {
 	size_t	 max = lk.state == LINK_SERVING ? BUDGET_MESSAGE :
 		    V1_REGISTER_MAX;
+	size_t	 was;
 
 	if (lk.state != LINK_REGISTERING && lk.state != LINK_SERVING)
 		return;
@@ -414,9 +416,10 @@ on_data(struct ws *ws, void *arg, enum ws_opcode opcode, int first, int fin,
 
 		if (buf_add(&kept, buf_data(&lk.in), KEPT) == -1)
 			fatalx("out of memory");
-		budget_give(lk.in.len - KEPT);
+		was = lk.in.len;
 		buf_clear(&lk.in);
 		lk.in = kept;
+		budget_give(was - KEPT);
 	}
 	if (fin)
 		link_take();
@@ -428,6 +431,7 @@ link_take(void)
 {
 	const char	*why;
 	size_t		 len = lk.in.len;
+	bool		 ours;
 
 	if (lk.state == LINK_REGISTERING)
 		link_register((char *)buf_data(&lk.in), len);
@@ -440,9 +444,10 @@ link_take(void)
 	else if ((why = v1_in_message(&lk.in)) != NULL)
 		link_skipped(len, why);
 	/* A message with input now belongs to its operation. */
-	if (lk.in.mem != NULL)
-		budget_give(len);
+	ours = lk.in.mem != NULL;
 	buf_drain(&lk.in, lk.in.len);
+	if (ours)
+		budget_give(len);
 	lk.skip = NULL;
 	/* A server that asks and does not read the answers waits for them. */
 	if (!lk.paused && reply_waiting() > REPLY_HIGH &&
@@ -508,12 +513,15 @@ on_writable(struct ws *ws, void *arg)
 static void
 link_forget(void)
 {
+	size_t	 was;
+
 	lk.ws = NULL;
 	lk.paused = false;
 	lk.skip = NULL;
 	lk.skipped = 0;
-	budget_give(lk.in.len);
+	was = lk.in.len;
 	buf_clear(&lk.in);
+	budget_give(was);
 	v1_out_abandon();
 	reply_attach(NULL);
 	v2_detach();

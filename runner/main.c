@@ -28,6 +28,7 @@
 
 #include <event2/event.h>
 
+#include "base/heap.h"
 #include "base/log.h"
 #include "base/tls_client.h"
 #include "runner/fetch.h"
@@ -304,6 +305,7 @@ main(int argc, char *argv[])
 	struct url		 u = { 0 };
 	struct link_conf	 conf = { 0 };
 
+	heap_tune();
 	log_init("xbot-runner", LOG_LEVEL_INFO);
 	switch (options_parse(&o, argc, argv)) {
 	case OPTIONS_HELP:

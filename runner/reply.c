@@ -140,12 +140,15 @@ part_take(struct reply *r, enum part_kind kind, struct evbuffer *eb)
 static void
 part_clear(struct part *p)
 {
+	size_t	 n;
+
 	if (p->eb == NULL)
 		return;
-	if (p->charged)
-		budget_give(evbuffer_get_length(p->eb));
+	n = evbuffer_get_length(p->eb);
 	evbuffer_free(p->eb);
 	p->eb = NULL;
+	if (p->charged)
+		budget_give(n);
 }
 
 /* Moves one piece to out; false when this was the last. */

@@ -147,10 +147,12 @@ stream_new(struct request *r, bool pty, struct slice id)
 static void
 stream_free(struct stream *s)
 {
+	size_t	 n = evbuffer_get_length(s->in);
+
 	LIST_REMOVE(s, entry);
 	nstreams--;
-	budget_give(evbuffer_get_length(s->in));
 	evbuffer_free(s->in);
+	budget_give(n);
 	event_free(s->late);
 	op_free(s->op);
 	free(s->id);

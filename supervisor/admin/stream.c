@@ -188,7 +188,7 @@ int
 stream_run(const struct stream_conf *conf)
 {
 	struct wsc_conf		 wc = { .host = "localhost",
-				    .path = conf->path };
+				    .path = conf->path, .ws_flags = WS_RAW };
 	struct stream		 s = { .conf = conf,
 				    .status = STATUS_FAILED };
 	struct bufferevent	*bev;

@@ -459,9 +459,7 @@ tool_msg(struct session *s, struct req *r, const struct msg *m)
 
 	if (d->put == NULL)
 		return;		/* lost, and the answer is on its way */
-	if (m->type == EXEC_JOB_STARTED)
-		session_started(s);
-	else if (m->type == EXEC_JOB_DATA)
+	if (m->type == EXEC_JOB_DATA)
 		tool_data(d, r, m->body);
 	else if (m->type == EXEC_JOB_EXIT)
 		tool_exit(d, r, m->body);

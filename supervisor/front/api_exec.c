@@ -261,10 +261,7 @@ on_msg(struct session *s, struct req *r, const struct msg *m)
 {
 	struct exec *x = r->data;
 
-	if (m->type == EXEC_JOB_STARTED) {
-		x->started = true;
-		session_started(s);
-	} else if (m->type == EXEC_JOB_DATA)
+	if (m->type == EXEC_JOB_DATA)
 		on_data(x, r, m->body);
 	else if (m->type == EXEC_JOB_CREDIT)
 		on_credit(x, m->body);

@@ -378,7 +378,6 @@ stream_upgrade(struct stream *st, struct req *r)
 	r->data = NULL;
 	r->close = NULL;
 	TAILQ_INSERT_TAIL(&streams, st, entry);
-	session_started(st->session);
 	session_detach(st->session, st);
 	session_deadline(st->session, 0);
 	/* Bytes are not assembled, text is counted in on_data. */

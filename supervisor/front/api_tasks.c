@@ -237,6 +237,7 @@ static void
 start_go(struct starting *t)
 {
 	session_set_job(t->session, t->task);
+	session_started(t->session);
 	session_send_frames(t->session, &t->frames);
 	buf_clear(&t->frames);
 	start_input(t);
@@ -292,7 +293,6 @@ start_done(struct starting *t, struct req *r)
 	struct buf	 b = { 0 };
 	struct jsonw	 w;
 
-	session_started(t->session);
 	task_id_text(t->task, id);
 	if (audit_begin(&w, &b, r, "task")) {
 		jsonw_text(&w, "task_id", id);

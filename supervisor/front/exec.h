@@ -39,7 +39,6 @@ struct exec {
 	struct session		*session;	/* NULL: over */
 	struct id16		 job;
 	bool			 ndjson, base64;
-	bool			 started;
 	bool			 truncated;
 	struct exec_stream	 out[2];
 	struct buf		 input;		/* stdin not yet sent */

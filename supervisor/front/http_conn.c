@@ -479,6 +479,9 @@ http_tick(struct http_req *c, uint64_t now)
 	const struct http_conf *conf = &c->srv->conf;
 	uint64_t age = now - c->since;
 
+	/* The socket is a WebSocket's already; what is left goes this turn. */
+	if (c->upgraded)
+		return;
 	switch (c->state) {
 	case HS_IDLE:
 		if (age >= conf->head_ms && !c->greeted)

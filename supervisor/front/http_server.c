@@ -26,9 +26,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <errno.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +37,7 @@
 
 #include "base/bevio.h"
 #include "base/compat/compat.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "supervisor/front/error.h"
 #include "supervisor/front/http_int.h"
@@ -198,14 +196,12 @@ server_tick(evutil_socket_t fd, short what, void *arg)
 	struct http_req *c, *next;
 	uint64_t now = bevio_now();
 
-#ifdef __GLIBC__
 	if (now - s->trimmed >= TRIM_MS) {
 		if (s->stats.accepted != s->trimmed_at)
-			malloc_trim(0);
+			heap_trim();
 		s->trimmed = now;
 		s->trimmed_at = s->stats.accepted;
 	}
-#endif
 	/* http_tick(c) frees no other connection than c. */
 	for (c = TAILQ_FIRST(&s->conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, all);

@@ -22,12 +22,12 @@
 
 #include <event2/event.h>
 
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/heap.h"
 #include "base/log.h"
 #include "supervisor/front/front.h"
 #include "supervisor/front/routes.h"
@@ -263,7 +263,7 @@ every(struct event **ev, unsigned int ms, event_callback_fn fn)
 static void
 on_trim(int fd, short what, void *arg)
 {
-	(void)malloc_trim(0);
+	heap_trim();
 }
 
 /* Nobody new; what runs may end; then the rest is cut off. */

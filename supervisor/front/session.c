@@ -177,6 +177,9 @@ session_drop(struct session *s)
 bool
 session_send(struct session *s, uint16_t type, const void *body)
 {
+	/* That it started would have been told by the worker that is gone. */
+	if (type == EXEC_JOB_START)
+		s->started = true;
 	return chan_send(s->chan, type, s->serial, body);
 }
 
@@ -313,8 +316,8 @@ on_lost(struct chan *c, const struct msg *m)
 }
 
 /*
- * What had not started can be asked again; what had is lost, and nobody
- * knows how far it came.
+ * What has no effect can be asked again; a process that was asked for may have
+ * run, and nobody knows how far it came.
  */
 static void
 session_orphan(struct table_node *n, void *chan)

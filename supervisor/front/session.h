@@ -65,7 +65,8 @@ void	*session_own(const struct session *);
 bool	 session_encode(struct session *, struct buf *, uint16_t type,
 	    const void *body);
 void	 session_send_frames(struct session *, struct buf *);
-/* job_started was seen: how a loss is reported. */
+/* It has had an effect, as a job_start that was sent may have: its loss is
+ * EIO, which nobody repeats without a thought, and no more EOFFLINE. */
 void	 session_started(struct session *);
 /* A fresh job id; messages about other jobs are dropped. */
 struct id16 session_job(struct session *);

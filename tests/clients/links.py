@@ -200,6 +200,10 @@ def test_line_cut_exec(t, sup):
         with sup.connect() as c:
             data = os.urandom(1 << 20) * 20
             answers = []
+            # Bound, it never falls through to the host while it is away.
+            a = c.call("PUT", f"/v1/users/{user}/sessions/cut/runner",
+                       {"name": cut.runner.name})
+            t.eq(a.status, 204, "bound")
             thread.start()
             for n in range(3):
                 # Away it is offline for what is new: then again.
@@ -209,14 +213,14 @@ def test_line_cut_exec(t, sup):
                         return a if a.status not in (502, 503) else None
                     return wait_for("an answer", once)
                 a = ask(lambda: c.exec(user, "cat; sleep 2; seq 1 100000; "
-                                       "exit 3", stdin="in"))
+                                       "exit 3", stdin="in", session="cut"))
                 answers.append((a.json["exit_code"],
                                 hash(a.json["stdout"])))
             want = "in" + "".join(f"{n}\n" for n in range(1, 100001))
             t.eq(answers, [(3, hash(want))] * 3, "three commands")
-            a = ask(lambda: c.file("PUT", user, "big", data))
+            a = ask(lambda: c.file("PUT", user, "big", data, session="cut"))
             t.eq(a.status, 204, "a file up")
-            a = ask(lambda: c.file("GET", user, "big"))
+            a = ask(lambda: c.file("GET", user, "big", session="cut"))
             t.ok(a.status == 200 and a.body == data, "and down", a.status)
     finally:
         stop.set()

@@ -39,8 +39,9 @@ class Daemon:
         self.changed = threading.Condition()
         self.loop = asyncio.new_event_loop()
         started = threading.Event()
-        threading.Thread(target=self.run, args=(started,),
-                         daemon=True).start()
+        self.thread = threading.Thread(target=self.run, args=(started,),
+                                       daemon=True)
+        self.thread.start()
         if not started.wait(DEADLINE):
             raise TimeoutError("the played daemon")
 
@@ -55,6 +56,16 @@ class Daemon:
             started.set()
         self.loop.run_until_complete(serve())
         self.loop.run_forever()
+        # what is left over would complain when Python ends
+        self.loop.run_until_complete(self.leave())
+        self.loop.close()
+
+    async def leave(self):
+        self.server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def request(self, path, headers):
         if self.refuse is None:
@@ -103,6 +114,7 @@ class Daemon:
 
     def close(self):
         self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(DEADLINE)
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def __enter__(self):

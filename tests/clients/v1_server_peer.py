@@ -1205,10 +1205,9 @@ async def no_leak(p):
         await conn.error('EINVAL', 'exec', 5)
     for _ in range(3):
         await conn.sh('head -c 30000000 /dev/zero')
-    await asyncio.sleep(0.2)
-    now_fds, now = held()
-    want(now_fds, fds, 'descriptors')
-    want(p.sanitized() or now - before < 12000, True, f'{before} to {now} kB resident')
+    await until(lambda: held()[0] == fds, 60, f'{held()[0]} descriptors, not {fds}')
+    await until(lambda: p.sanitized() or held()[1] - before < 12000, 60,
+                f'{before} to {held()[1]} kB resident')
 
 
 @test

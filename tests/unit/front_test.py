@@ -426,6 +426,8 @@ def client_gone(w):
 
 @test()
 def worker_gone(w):
+    reads = Call(w, 'GET', '/v1/users/bob/stat?path=x')
+    Job(w, 'file_stat')
     before = Call(w, 'POST', EXEC, {'command': 'x'})
     Job(w, 'job_start')
     after, _ = start(w)
@@ -433,7 +435,9 @@ def worker_gone(w):
     job.out(b'some')
     w.settle()
     w.drop('none')
-    eq(before.end().code, (503, 'EOFFLINE'))
+    eq(reads.end().code, (503, 'EOFFLINE'))
+    # it may have started, and nobody is left to tell
+    eq(before.end().code, (502, 'EIO'))
     a = after.end()
     eq(a.code, (502, 'EIO'))
     assert 'lost' in a.json['error']['message']

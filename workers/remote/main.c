@@ -22,7 +22,6 @@
 
 #include <sys/random.h>
 
-#include <malloc.h>
 #include <time.h>
 
 #include <event2/event.h>
@@ -181,9 +180,6 @@ remote_prepare(enum role role, struct priv_opts *opts)
 	if ((retry = evtimer_new(child_base(), on_retry, NULL)) == NULL ||
 	    !sync_init())
 		return false;
-	/* Large messages come and go; their memory goes back at once. */
-	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-	mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 	return true;
 }
 

@@ -23,11 +23,9 @@
 #include <event2/event.h>
 
 #include <stdlib.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include "base/child.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "proto/ctl_msg.h"
 #include "proto/exec_msg.h"
@@ -84,19 +82,16 @@ refuse(struct chan *c, uint64_t serial, enum xerr code, const char *why)
 	chan_send(c, CTL_SESSION_LOST, serial, &lost);
 }
 
-#ifdef __GLIBC__
 static void
 on_trim(evutil_socket_t fd, short what, void *arg)
 {
-	(void)malloc_trim(0);
+	heap_trim();
 }
-#endif
 
 /* What a crowd needed goes back once it has left; not for each of them. */
 static void
 trim_later(void)
 {
-#ifdef __GLIBC__
 	static const struct timeval	 tv = { TRIM_S, 0 };
 	static struct event		*ev;
 
@@ -105,7 +100,6 @@ trim_later(void)
 		return;
 	if (!evtimer_pending(ev, NULL))
 		evtimer_add(ev, &tv);
-#endif
 }
 
 static void
