@@ -10,13 +10,14 @@ import glob
 import http.server
 import json
 import os
+import sys
 import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOKEN = "0123456789abcdef" * 4
 RECORDED_HEADERS = ("content-type", "authorization", "traceparent")
-# texts of CPython itself: its version may change them, nothing else
-RECORDED_WITH = (3, 11)
+# Texts of CPython itself: its version may change them, nothing else.
+SAME_TEXTS = sys.version_info[:2] == (3, 11)
 
 
 def load():
@@ -150,6 +151,9 @@ def body_differences(want, body):
         got = json.loads(body.decode("ascii"))
     except ValueError as error:
         return [f"body {body[:200]!r}: {error}"]
+    if not SAME_TEXTS:
+        for answer in (got, want):
+            answer["errors"] = len(answer["errors"])
     # as text: the order of members counts, and NaN equals itself
     if json.dumps(got) == json.dumps(want):
         return []
