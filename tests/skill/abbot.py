@@ -52,12 +52,14 @@ class FakeAbbot(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self):
+    def __init__(self, tls=None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.calls = []
         self.answers = []
         self.port = self.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}/api"
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
 
     def script(self, answers):
         """answers: {status, body, headers}; body: JSON, or bytes as is."""
@@ -96,8 +98,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def fake_abbot():
-    server = FakeAbbot()
+def fake_abbot(tls=None):
+    """tls: the SSLContext of an https server."""
+    server = FakeAbbot(tls)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
