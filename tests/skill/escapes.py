@@ -141,6 +141,9 @@ for c in ().__class__.__base__.__subclasses__():
     if c.__name__ == '_wrap_close':
         prove(__builtins__['__import__']('os') if 0 else c.__init__.__globals__['sys'].modules['os'])
 """)
+row("compatibility characters",
+    "prove(().__\uff43lass__.__b\uff41se__.__subclasses__()[0])\n"
+    "bot.reply('GOT class ' + str(().__\uff43lass__))", policies=(R,))
 row("mro", "prove(''.__class__.__mro__[1].__subclasses__()[0])")
 row("computed subclass walk", """
 o = getattr(getattr((), '__class__'), '__base__')

@@ -4,6 +4,7 @@
 
 usage: package_test.py [test ...]
 """
+import gc
 import json
 import os
 import sys
@@ -68,6 +69,7 @@ def main():
         # its authority must be known before prepare() reads the others
         authority = package_edges.Authority(directory)
         package.xbot_skill.prepare()
+        gc.freeze()	# as the zygote: a child copies fewer pages
         edges(t, wanted, authority)
     for part in (cases, contract, language):
         part(t, wanted)

@@ -20,6 +20,8 @@ REFUSED = frozenset("""
 """.split())
 bare_str_format = {"format": str.format, "format_map": str.format_map}
 builtin_method = type("".format)
+HARMLESS = 1000	# format texts that are remembered: a skill has a handful
+harmless = set()
 bare_print = print
 
 
@@ -46,7 +48,11 @@ def safe_format(name):
 
     def guarded(*arguments, **named):
         if arguments and isinstance(arguments[0], str):
-            check_format(plain_text(arguments[0]))
+            text = plain_text(arguments[0])
+            if text not in harmless:
+                check_format(text)
+                if len(harmless) < HARMLESS:
+                    harmless.add(text)
         return bare(*arguments, **named)
 
     guarded.__name__ = guarded.__qualname__ = name
