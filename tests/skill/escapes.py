@@ -141,6 +141,9 @@ for c in ().__class__.__base__.__subclasses__():
     if c.__name__ == '_wrap_close':
         prove(__builtins__['__import__']('os') if 0 else c.__init__.__globals__['sys'].modules['os'])
 """)
+row("compatibility characters",
+    "prove(().__\uff43lass__.__b\uff41se__.__subclasses__()[0])\n"
+    "bot.reply('GOT class ' + str(().__\uff43lass__))", policies=(R,))
 row("mro", "prove(''.__class__.__mro__[1].__subclasses__()[0])")
 row("computed subclass walk", """
 o = getattr(getattr((), '__class__'), '__base__')
@@ -382,6 +385,56 @@ f.name = 'format'
 d = dataclasses.asdict(S('{0.__class__}'))
 bot.reply('GOT text ' + d['format'](1))
 """, policies=(R,))
+row("dataclass field that is code", """
+import dataclasses
+@dataclasses.dataclass
+class B:
+    x: int = 1
+f = dataclasses.fields(B)[0]
+f.name = 'x=prove(__import__("os"))'
+@dataclasses.dataclass
+class D(B):
+    y: int = 1
+""", policies=(R,))
+row("annotations that are code", """
+import dataclasses
+T = type('T', (), {'__annotations__': {
+    'x: __import__("sys").modules["os"].kill(1, 0) = 1, y': int},
+    '__module__': 'nothing'})
+dataclasses.dataclass(T)
+bot.reply('GOT code')
+""", policies=(R,))
+row("a parser that is a module", """
+import xml.sax
+try:
+    xml.sax.make_parser(['os'])
+except AttributeError as e:
+    prove(e.obj)
+""")
+row("a parser that is a module, by getattr", """
+import xml.sax
+try:
+    xml.sax.make_parser(['os'])
+except AttributeError as e:
+    prove(getattr(e, 'obj'))
+""")
+row("a parser that is a module, by a pattern", """
+import xml.sax
+try:
+    xml.sax.make_parser(['os'])
+except AttributeError as e:
+    match e:
+        case AttributeError(obj=m):
+            prove(m)
+""")
+row("a document that is a module", """
+import xml.dom.domreg
+xml.dom.domreg.well_known_implementations['x'] = 'os'
+try:
+    xml.dom.getDOMImplementation('x')
+except AttributeError as e:
+    prove(e.obj)
+""")
 row("annotation evaluated", """
 import typing
 def f(x: "().__class__.__base__"): pass
@@ -470,6 +523,19 @@ row("glob of the file system", "import glob\n"
     prelude="", language=())
 row("netrc's error", "import netrc\nnetrc.netrc('/etc/passwd')\n"
     "bot.reply('GOT file')", prelude="", language=())
+row("arguments from a file", """
+import argparse
+p = argparse.ArgumentParser(fromfile_prefix_chars='@')
+p.add_argument('x', nargs='*')
+prove_text(p.parse_args(['@/etc/passwd']).x)
+""", prelude=PROVE_FILE, language=())
+row("XML that includes a file", """
+import xml.etree.ElementTree as ET, xml.etree.ElementInclude as EI
+e = ET.fromstring('<a xmlns:i="http://www.w3.org/2001/XInclude">'
+    '<i:include href="/etc/passwd" parse="text"/></a>')
+EI.include(e)
+prove_text(e.text)
+""", prelude=PROVE_FILE, language=())
 row("memory of another process", """
 import pathlib
 for p in pathlib.Path('/proc').glob('[0-9]*'):

@@ -7,6 +7,7 @@ asked: (method, path, body), the paths after /api/skills/42.
 """
 import collections
 import json
+import sys
 
 Line = collections.namedtuple(
     "Line", "name code policies change answers want calls more")
@@ -643,16 +644,17 @@ fine("async",
      "import asyncio\nasync def g():\n    yield 1\n"
      "async def f():\n    await asyncio.sleep(0)\n"
      "    return [v async for v in g()]\nbot.reply(asyncio.run(f()))", "[1]")
-fine("match",
-     "import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\n"
-     "    y: int = 2\n"
-     "def f(v):\n    match v:\n        case P(1, y): return y\n"
-     "        case P(x=a): return a\n        case {'k': k, **rest}: "
-     "return k, rest\n        case [a, *b]: return a, b\n"
-     "        case int(n) | float(n): return n\n        case str(): "
-     "return 's'\n        case _: return None\n"
-     "bot.reply([f(P(1)), f(P(9)), f({'k': 1, 'z': 2}), f([1, 2]), f(7), "
-     "f('x'), f(None)])", "[2, 9, (1, {'z': 2}), (1, [2]), 7, 's', None]")
+if sys.version_info >= (3, 10):
+    fine("match",
+         "import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\n"
+         "    y: int = 2\n"
+         "def f(v):\n    match v:\n        case P(1, y): return y\n"
+         "        case P(x=a): return a\n        case {'k': k, **rest}: "
+         "return k, rest\n        case [a, *b]: return a, b\n"
+         "        case int(n) | float(n): return n\n        case str(): "
+         "return 's'\n        case _: return None\n"
+         "bot.reply([f(P(1)), f(P(9)), f({'k': 1, 'z': 2}), f([1, 2]), f(7), "
+         "f('x'), f(None)])", "[2, 9, (1, {'z': 2}), (1, [2]), 7, 's', None]")
 fine("metaclass and type",
      "class M(type):\n    def hello(cls): return 'h'\n"
      "class A(metaclass=M): pass\n"

@@ -4,9 +4,11 @@
 
 usage: package_test.py [test ...]
 """
+import gc
 import json
 import os
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../lib")]
@@ -15,7 +17,8 @@ import abbot
 import escapes
 import lines
 import package
-from xbot import Tap
+import package_edges
+from xbot import Tap, tests_of
 
 
 def cases(t, wanted):
@@ -51,12 +54,23 @@ def language(t, wanted):
                      f"{policy} escape: {one.name}", answer)
 
 
+def edges(t, wanted, authority):
+    for test in tests_of(package_edges):
+        if wanted(test.__name__):
+            t.run(test, authority)
+
+
 def main():
     def wanted(name):
         return not sys.argv[1:] or any(w in name for w in sys.argv[1:])
 
     t = Tap()
-    package.xbot_skill.prepare()
+    with tempfile.TemporaryDirectory() as directory:
+        # its authority must be known before prepare() reads the others
+        authority = package_edges.Authority(directory)
+        package.xbot_skill.prepare()
+        gc.freeze()	# as the zygote: a child copies fewer pages
+        edges(t, wanted, authority)
     for part in (cases, contract, language):
         part(t, wanted)
     return t.done()

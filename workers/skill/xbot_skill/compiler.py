@@ -6,7 +6,7 @@ The names of guards start with a $: no source text can spell them.
 """
 import ast
 
-from .names import (FORMATS, SPECIAL_METHODS, attribute_fault,
+from .names import (SPECIAL_METHODS, WATCHED, attribute_fault,
                     variable_fault)
 from .response import SKILL_FILE
 
@@ -41,7 +41,7 @@ class Checker(ast.NodeTransformer):
     def visit_Attribute(self, node):
         self.fault(node, attribute_fault(node.attr))
         self.generic_visit(node)
-        if node.attr in FORMATS and isinstance(node.ctx, ast.Load):
+        if node.attr in WATCHED and isinstance(node.ctx, ast.Load):
             return guard(node, "$attribute", node.value,
                          ast.Constant(node.attr))
         return node
@@ -133,7 +133,7 @@ class Checker(ast.NodeTransformer):
     def visit_MatchClass(self, node):
         for name in node.kwd_attrs:
             self.fault(node, attribute_fault(name))
-            if name in FORMATS:
+            if name in WATCHED:
                 self.fault(node, f'"{name}" is a reserved name.')
         return self.generic_visit(node)
 

@@ -67,10 +67,6 @@ class Facade(types.ModuleType):
     that the module stays in a closure and in no attribute."""
 
 
-# What a module does not exchange later: kept in the facade, for speed.
-STEADY = (types.FunctionType, types.BuiltinFunctionType, type)
-
-
 def make(module, gate):
     """The facade of a module."""
     def members():
@@ -95,7 +91,8 @@ def make(module, gate):
             if value is HIDDEN:
                 raise AttributeError(f"module '{module.__name__}' has no "
                                      f"attribute '{name}'")
-            if isinstance(value, STEADY):
+            if callable(value):
+                # not exchanged later: kept, for speed
                 types.ModuleType.__setattr__(self, name, value)
             return value
 

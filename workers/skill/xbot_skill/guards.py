@@ -6,8 +6,12 @@ effect, and none trusts a str to be one.
 """
 import _string
 import builtins
+import types
 
-from .names import FORMATS, check_attribute, is_hidden, plain_text
+from . import modules
+from .facade import Facade
+from .names import (FORMATS, WATCHED, check_attribute, is_hidden,
+                    plain_text)
 
 # Refused by the contract, and site's: they are for a terminal.
 REFUSED = frozenset("""
@@ -16,6 +20,8 @@ REFUSED = frozenset("""
 """.split())
 bare_str_format = {"format": str.format, "format_map": str.format_map}
 builtin_method = type("".format)
+HARMLESS = 1000	# format texts that are remembered: a skill has a handful
+harmless = set()
 bare_print = print
 
 
@@ -42,7 +48,11 @@ def safe_format(name):
 
     def guarded(*arguments, **named):
         if arguments and isinstance(arguments[0], str):
-            check_format(plain_text(arguments[0]))
+            text = plain_text(arguments[0])
+            if text not in harmless:
+                check_format(text)
+                if len(harmless) < HARMLESS:
+                    harmless.add(text)
         return bare(*arguments, **named)
 
     guarded.__name__ = guarded.__qualname__ = name
@@ -53,8 +63,10 @@ SAFE_FORMATS = {name: safe_format(name) for name in FORMATS}
 
 
 def guard_value(value):
-    """An attribute's value; str.format and its bound methods are guarded,
-    wherever they were found."""
+    """An attribute's value.  str.format and its bound methods are guarded
+    wherever they were found, and a bare module is not for skill code."""
+    if isinstance(value, types.ModuleType) and not isinstance(value, Facade):
+        raise PermissionError(modules.REFUSED.format(value.__name__))
     for name, bare in bare_str_format.items():
         if value is bare:
             return SAFE_FORMATS[name]
@@ -66,7 +78,7 @@ def guard_value(value):
 
 
 def read_attribute(thing, name):
-    """An attribute that is written in the code, when it may be a format."""
+    """An attribute that is written in the code, one of names.WATCHED."""
     return guard_value(getattr(thing, name))
 
 
@@ -152,8 +164,8 @@ def pattern_class(kind):
     if type(names) is tuple:
         names = tuple(check_attribute(name) if isinstance(name, str)
                       else name for name in names)
-        if any(name in FORMATS for name in names):
-            raise PermissionError("Cannot match a format method")
+        if any(name in WATCHED for name in names):
+            raise PermissionError("Cannot match such an attribute")
     key = (id(kind), names)
     if key not in proxies:
         proxies[key] = (kind, pattern_proxy(kind, names))

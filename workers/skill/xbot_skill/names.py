@@ -11,8 +11,11 @@ INNER_ATTRIBUTES = frozenset("""
     f_back f_builtins f_code f_globals f_locals f_trace gi_code gi_frame
     gi_yieldfrom tb_frame tb_next
 """.split())
-# str.format reads attributes that its text names: guarded at run time.
+# str.format reads attributes that its text names.
 FORMATS = frozenset(("format", "format_map"))
+# Attributes whose value is looked at when they are read: formats, and the
+# object of an AttributeError, which may be a bare module.
+WATCHED = FORMATS | {"obj"}
 RESERVED = frozenset(("breakpoint", "builtins"))
 
 # Methods by which Python calls a class; others with two underscores are

@@ -132,7 +132,17 @@ def patch_argparse():
 
 
 def patch_dataclasses():
-    """A field's name can be changed after the class was made."""
+    """Names of fields become code, and can be changed after the class was
+    made; so any is looked at when it is set."""
+    bare = dataclasses.Field.__setattr__
+
+    def set_attribute(self, name, value):
+        if name == "name" and value is not None and not (
+                type(value) is str and value.isidentifier()):
+            raise PermissionError(f"Cannot name a field {value!r}")
+        bare(self, name, value)
+
+    dataclasses.Field.__setattr__ = set_attribute
     vars(dataclasses)["getattr"] = \
         lambda *arguments: guard_value(getattr(*arguments))
 

@@ -7,10 +7,10 @@ the error.
 """
 import collections.abc
 import json
-import traceback
 
 # The file name of the code of skills; CPython puts it in its own texts.
 SKILL_FILE = "<string>"
+DEPTH = 50	# of a stack in an error; more is a recursion
 # The encoder itself, without the layers above it (see lazy.py).
 make_encoder = json.encoder.c_make_encoder
 refuse = json.JSONEncoder().default
@@ -55,13 +55,17 @@ def describe(error):
 def place_of(error):
     """Where in the skill's code an error of ours struck: lines, and the
     stack as text.  For failures of the run itself (time, memory)."""
-    frames = [entry for entry in traceback.extract_tb(error.__traceback__)
-              if entry.filename == SKILL_FILE]
-    if not frames:
+    lines, step = [], error.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        if code.co_filename == SKILL_FILE:
+            lines.append((step.tb_lineno, code.co_name))
+        step = step.tb_next
+    if not lines:
         return None
-    lines = [f"line {entry.lineno}, in {entry.name}" for entry in frames]
-    return {"lineStart": frames[-1].lineno, "lineEnd": frames[-1].lineno,
-            "stackTrace": "\n".join(lines)}
+    return {"lineStart": lines[-1][0], "lineEnd": lines[-1][0],
+            "stackTrace": "\n".join(f"line {number}, in {name}"
+                                    for number, name in lines[-DEPTH:])}
 
 
 def trigger_members(response):

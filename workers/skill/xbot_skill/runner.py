@@ -120,8 +120,11 @@ def perform(bot, timeout):
 
 def out_of_memory(error):
     """A MemoryError: the text that it has not, and its place.  What the
-    skill holds is let go first, for the answer needs memory itself."""
-    place = response.place_of(error)
+    skill holds is let go, for the answer needs memory itself."""
+    try:
+        place = response.place_of(error)
+    except MemoryError:
+        place = None
     text = str(error) or "The skill ran out of memory."
     error.__traceback__ = None
     return response.Failure("MemoryError", text, place)
