@@ -27,6 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/skills.h"
 #include "confimpl.h"
 
 static void	 conf_defaults(struct conf_ctx *);
@@ -376,6 +377,12 @@ conf_skill_finish(struct conf_ctx *ctx)
 			    "variable not set");
 		return;
 	}
+	if (conf->none.user == NULL && conf->have_host &&
+	    conf->none.uid_min <= SKILL_UID + SKILL_PLACES &&
+	    conf->none.uid_max >= SKILL_UID)
+		conf_fault(ctx, CONF_ERROR, &conf->from[CONF_K_NONE_UIDS],
+		    "none uid range: %u to %u are the uids of skills",
+		    SKILL_UID, SKILL_UID + SKILL_PLACES);
 	/* the length is the caller's contract, not ours to soften */
 	if (skill->token.value != NULL && skill->token.len < 64 &&
 	    !skill->developer)
