@@ -36,10 +36,12 @@
 #define API_MIN		41	/* 1.41: Docker 20.10, 2020 */
 #define API_MAX		47	/* the newest whose changes were read */
 #define VALUES_MAX	262144	/* two thousand containers in a list */
+#define PIPE_S		3600	/* a root of many GiB on a slow disk */
 
 /*
  * %a and %b are the arguments, percent-encoded.  A pull may take long: its
- * limit is the caller's to choose, this is only what nobody may exceed.
+ * limit is the caller's to choose, this is only what nobody may exceed; 0 is
+ * without an end.
  */
 static const struct engine_row	rows[ENGINE_OP_MAX] = {
 	[ENGINE_PING] = { "GET", "/_ping",
@@ -68,6 +70,26 @@ static const struct engine_row	rows[ENGINE_OP_MAX] = {
 	[ENGINE_CONTAINER_LIST] = { "GET",
 	    "/containers/json?all=1&filters=%%7B%%22label%%22%%3A%%5B%%22"
 	    "%a%%22%%5D%%7D", 0, 60, XERR_EIO },
+	[ENGINE_CONTAINER_PAUSE] = { "POST", "/containers/%a/pause",
+	    0, 60, XERR_EBUSY },
+	[ENGINE_CONTAINER_UNPAUSE] = { "POST", "/containers/%a/unpause",
+	    0, 60, XERR_EBUSY },
+	[ENGINE_CONTAINER_CHANGES] = { "GET", "/containers/%a/changes",
+	    0, 300, XERR_EBUSY },
+	[ENGINE_IMAGE_LIST] = { "GET", "/images/json?filters="
+	    "%%7B%%22label%%22%%3A%%5B%%22%a%%22%%5D%%7D", 0, 60, XERR_EIO },
+	[ENGINE_IMAGE_TAG] = { "POST", "/images/%a/tag?repo=%b&tag=latest",
+	    0, 60, XERR_EBUSY },
+	[ENGINE_IMAGE_REMOVE] = { "DELETE", "/images/%a?noprune=1",
+	    0, 300, XERR_EBUSY },
+	[ENGINE_CONTAINER_EXPORT] = { "GET", "/containers/%a/export",
+	    ROW_TEXT | ROW_SOURCE, PIPE_S, XERR_EBUSY },
+	[ENGINE_IMAGE_IMPORT] = { "POST", "/images/create?fromSrc=-",
+	    ROW_STREAM | ROW_SINK, PIPE_S, XERR_EIO },
+	[ENGINE_EVENTS] = { "GET", "/events?filters="
+	    "%%7B%%22type%%22%%3A%%5B%%22container%%22%%5D%%2C"
+	    "%%22label%%22%%3A%%5B%%22%a%%22%%5D%%7D",
+	    ROW_STREAM, 0, XERR_EIO },
 };
 
 static const struct {
@@ -81,6 +103,7 @@ static const struct {
 
 static bool	arg_ok(const char *);
 static bool	arg_add(struct buf *, const char *);
+static bool	changes_add(struct buf *, struct slice);
 static char	*path_make(const struct engine_row *,
 		    const struct engine_args *);
 static void	call_answer(struct engine_call *,
@@ -147,6 +170,22 @@ arg_add(struct buf *b, const char *text)
 	return true;
 }
 
+/* A query's member for each line: they are encoded and cannot break out. */
+static bool
+changes_add(struct buf *b, struct slice lines)
+{
+	const char	*p = lines.p;
+	size_t		 n;
+
+	for (; lines.len > 0; p += n, lines.len -= n) {
+		n = strnlen(p, lines.len) + 1;
+		if (n > lines.len || buf_add(b, "&changes=", 9) == -1 ||
+		    !arg_add(b, p))
+			return false;
+	}
+	return true;
+}
+
 /* NULL and errno: EINVAL for an argument that cannot be. */
 static char *
 path_make(const struct engine_row *row, const struct engine_args *args)
@@ -167,7 +206,8 @@ path_make(const struct engine_row *row, const struct engine_args *args)
 		else
 			ok = arg_add(&out, *p == 'a' ? a : b);
 	}
-	if (!ok || buf_add(&out, "", 1) == -1) {
+	if (!ok || !changes_add(&out, args->changes) ||
+	    buf_add(&out, "", 1) == -1) {
 		buf_clear(&out);
 		errno = ENOMEM;
 		return NULL;
@@ -201,6 +241,7 @@ engine_call(struct engine *e, enum engine_op op,
 	call->timeout_ms = args->timeout_ms != 0 ? args->timeout_ms :
 	    call->row->timeout * 1000;
 	call->progress = args->progress;
+	call->pipe = args->pipe;
 	call->done = done;
 	call->arg = arg;
 	TAILQ_INSERT_TAIL(&e->waiting, call, entry);
@@ -337,7 +378,8 @@ engine_finish(struct engine_call *call, CURLcode rc, long status)
 	struct engine	*e = call->engine;
 	char		 text[ENGINE_TEXT_MAX];
 
-	if (rc == CURLE_OK) {
+	/* The Engine may say why and close before it has read it all. */
+	if (rc == CURLE_OK || engine_stream_error(call->stream) != NULL) {
 		call_status(call, status);
 		return;
 	}

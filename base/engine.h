@@ -37,6 +37,7 @@
 
 struct event_base;
 struct engine;
+struct engine_pipe;
 
 #define ENGINE_SOCKET		"/var/run/docker.sock"
 #define ENGINE_ANSWER_MAX	(4u * 1024 * 1024)
@@ -58,6 +59,16 @@ enum engine_op {
 	ENGINE_CONTAINER_REMOVE,	/* a: container, b: "1" is by force */
 	ENGINE_CONTAINER_RENAME,	/* a: container, b: new name */
 	ENGINE_CONTAINER_LIST,		/* a: label or label=value */
+	ENGINE_CONTAINER_PAUSE,		/* a: container */
+	ENGINE_CONTAINER_UNPAUSE,	/* a: container */
+	ENGINE_CONTAINER_CHANGES,	/* a: container */
+	ENGINE_IMAGE_LIST,		/* a: label or label=value */
+	ENGINE_IMAGE_TAG,		/* a: image, b: repository; :latest */
+	ENGINE_IMAGE_REMOVE,		/* a: image; in use is EBUSY */
+	ENGINE_CONTAINER_EXPORT,	/* these two are engine_pipe's alone */
+	ENGINE_IMAGE_IMPORT,
+	ENGINE_EVENTS,			/* a: label of containers; progress has id
+					 * and status; ends with the Engine */
 	ENGINE_OP_MAX
 };
 
@@ -81,6 +92,8 @@ struct engine_progress {
 struct engine_args {
 	const char	*a, *b;		/* NULL is "" */
 	struct slice	 body;		/* JSON; copied */
+	struct slice	 changes;	/* see engine_pipe */
+	struct engine_pipe *pipe;	/* engine_pipe.c's own */
 	unsigned int	 timeout_ms;	/* 0: what the table says */
 	void		(*progress)(void *, const struct engine_progress *);
 };
@@ -98,6 +111,20 @@ uint64_t	 engine_call(struct engine *, enum engine_op,
 void		 engine_cancel(struct engine *, uint64_t);
 /* "1.41"; "" until it is known. */
 const char	*engine_api(const struct engine *);
+
+/*
+ * A container's root as a new image without a name: export streamed into
+ * import, at most half a MiB of it in this process.  changes: lines of a
+ * Dockerfile for the new image, each with a NUL behind it; copied.  done is
+ * called once, image being its id ("sha256:...") or "" on failure; then the
+ * pipe is gone.  An export that broke off makes no image.  NULL: no memory.
+ */
+typedef void	engine_piped(void *, const struct engine_result *,
+		    const char *image);
+struct engine_pipe *engine_pipe(struct engine *, const char *container,
+		    struct slice changes, engine_piped *, void *arg);
+/* done is not called any more.  NULL is fine. */
+void		 engine_pipe_cancel(struct engine_pipe *);
 
 /*
  * name[:tag][@digest] as pull wants it: without a tag it would fetch them all.

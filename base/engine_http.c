@@ -35,6 +35,7 @@
 
 /* A pull holds one for minutes; others must not wait behind a few of them. */
 #define CONNECTIONS_MAX	64
+#define PIPE_CHUNK	(128 * 1024)	/* a read or write of a pipe's */
 
 static void	multi_check(struct engine *);
 static void	multi_act(struct engine *, curl_socket_t, int);
@@ -43,7 +44,9 @@ static void	on_timer(evutil_socket_t, short, void *);
 static int	curl_socket(CURL *, curl_socket_t, int, void *, void *);
 static int	curl_timer(CURLM *, long, void *);
 static size_t	curl_body(char *, size_t, size_t, void *);
+static size_t	curl_upload(char *, size_t, size_t, void *);
 static bool	easy_set(struct engine_call *, const char *);
+static bool	easy_set_body(struct engine_call *);
 
 /* Calls that ended: their owner may start, cancel or free in his callback. */
 static void
@@ -138,6 +141,8 @@ curl_body(char *p, size_t size, size_t n, void *arg)
 	if (call->done == NULL)
 		return 0;
 	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	if ((call->row->flags & ROW_SOURCE) && status < 300)
+		return engine_pipe_write(call->pipe, p, n);
 	if (call->stream != NULL && status < 300)
 		call->why = engine_stream_feed(call->stream, p, n);
 	else if (n > ENGINE_ANSWER_MAX - call->in.len)
@@ -148,16 +153,44 @@ curl_body(char *p, size_t size, size_t n, void *arg)
 	return call->why == XERR_NONE && call->done != NULL ? n : 0;
 }
 
+static size_t
+curl_upload(char *p, size_t size, size_t n, void *arg)
+{
+	struct engine_call	*call = arg;
+
+	return call->done == NULL ? CURL_READFUNC_ABORT :
+	    engine_pipe_read(call->pipe, p, size * n);
+}
+
 #define SET(o, v)	(curl_easy_setopt(call->easy, (o), (v)) == CURLE_OK)
+
+static bool
+easy_set_body(struct engine_call *call)
+{
+	const bool	 body = call->body.len > 0;
+
+	if (call->row->flags & ROW_SINK)
+		return SET(CURLOPT_POST, 1L) &&
+		    curl_slist_append(call->headers,
+		    "Content-Type: application/x-tar") != NULL &&
+		    curl_slist_append(call->headers,
+		    "Transfer-Encoding: chunked") != NULL &&
+		    SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)PIPE_CHUNK) &&
+		    SET(CURLOPT_READFUNCTION, curl_upload) &&
+		    SET(CURLOPT_READDATA, call);
+	return (!body || curl_slist_append(call->headers,
+	    "Content-Type: application/json") != NULL) &&
+	    SET(CURLOPT_POST, 1L) &&
+	    SET(CURLOPT_POSTFIELDSIZE, (long)call->body.len) &&
+	    SET(CURLOPT_POSTFIELDS, body ? (char *)buf_data(&call->body) :
+	    "");
+}
 
 static bool
 easy_set(struct engine_call *call, const char *url)
 {
-	const bool	 body = call->body.len > 0;
-
 	call->headers = curl_slist_append(NULL, "Expect:");
-	if (call->headers == NULL || (body && curl_slist_append(call->headers,
-	    "Content-Type: application/json") == NULL))
+	if (call->headers == NULL)
 		return false;
 	return SET(CURLOPT_UNIX_SOCKET_PATH, call->engine->path) &&
 	    SET(CURLOPT_URL, url) && SET(CURLOPT_PROXY, "") &&
@@ -165,12 +198,11 @@ easy_set(struct engine_call *call, const char *url)
 	    SET(CURLOPT_PATH_AS_IS, 1L) &&
 	    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
 	    SET(CURLOPT_NOSIGNAL, 1L) && SET(CURLOPT_NOPROGRESS, 1L) &&
-	    SET(CURLOPT_HTTPHEADER, call->headers) &&
 	    (strcmp(call->row->method, "POST") != 0 ||
-	    (SET(CURLOPT_POST, 1L) &&
-	    SET(CURLOPT_POSTFIELDSIZE, (long)call->body.len) &&
-	    SET(CURLOPT_POSTFIELDS, body ? (char *)buf_data(&call->body) :
-	    ""))) &&
+	    easy_set_body(call)) &&
+	    SET(CURLOPT_HTTPHEADER, call->headers) &&
+	    (!(call->row->flags & ROW_SOURCE) ||
+	    SET(CURLOPT_BUFFERSIZE, (long)PIPE_CHUNK)) &&
 	    (strcmp(call->row->method, "DELETE") != 0 ||
 	    SET(CURLOPT_CUSTOMREQUEST, "DELETE")) &&
 	    SET(CURLOPT_TIMEOUT_MS, (long)call->timeout_ms) &&

@@ -18,7 +18,8 @@
 /*
  * What the three files of the Engine's client share; for nobody else.
  * engine.c: what is asked and what it means.  engine_http.c: curl and the
- * loop.  engine_stream.c: answers that are many JSON texts.
+ * loop.  engine_stream.c: answers that are many JSON texts.  engine_pipe.c:
+ * one call's answer that is another one's body.
  */
 
 #ifndef BASE_ENGINE_INT_H
@@ -48,6 +49,8 @@ struct engine_row {
 #define ROW_UNVERSIONED	1u
 #define ROW_TEXT	2u		/* the answer is no JSON */
 #define ROW_STREAM	4u		/* many JSON texts, errors among them */
+#define ROW_SOURCE	8u		/* a pipe takes the answer */
+#define ROW_SINK	16u		/* a pipe gives the body */
 
 struct engine_call {
 	TAILQ_ENTRY(engine_call)	 entry;
@@ -64,6 +67,7 @@ struct engine_call {
 	struct curl_slist		*headers;
 	struct buf			 in;
 	struct engine_stream		*stream;
+	struct engine_pipe		*pipe;	/* of a source or a sink */
 	enum xerr			 why;	/* we ended it: the reason */
 	char				 error[CURL_ERROR_SIZE];
 };
@@ -96,6 +100,10 @@ bool	 engine_http_init(struct engine *);
 void	 engine_http_clear(struct engine *);
 bool	 engine_http_start(struct engine_call *);
 void	 engine_http_stop(struct engine_call *);
+
+/* engine_pipe.c, as curl's callbacks */
+size_t	 engine_pipe_write(struct engine_pipe *, const void *, size_t);
+size_t	 engine_pipe_read(struct engine_pipe *, void *, size_t);
 
 /* engine_stream.c */
 struct engine_stream	*engine_stream_new(struct engine_call *);

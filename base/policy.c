@@ -93,7 +93,7 @@ static const struct policy policies[ROLE_MAX] = {
 	},
 	[ROLE_DOCKER] = {
 		.role = ROLE_DOCKER,
-		.name = "docker", .binary = NULL,
+		.name = "docker", .binary = "xbot-docker",
 		.user = "_xbotdocker", .engine_group = 1,
 		.root = POLICY_ROOT_HOST,
 		.rights = MAY_ACCEPT | MAY_LISTEN_UNIX | MAY_CONNECT_UNIX |
@@ -115,7 +115,7 @@ static const struct policy policies[ROLE_MAX] = {
 	},
 	[ROLE_REAPER] = {
 		.role = ROLE_REAPER,
-		.name = "reaper", .binary = NULL,
+		.name = "reaper", .binary = "xbot-reaper",
 		.user = "_xbotreaper", .root = POLICY_ROOT_EMPTY,
 		.rights = MAY_TIMERS,
 		.nofile = 64, .data_mb = 128,

@@ -48,6 +48,7 @@ struct options {
 	const char	*channel;	/* socket to connect to; NULL: fd 3 */
 	const char	*image_user;	/* of the container's image, or NULL */
 	bool		 full;		/* no path guard */
+	bool		 stay;		/* a lost channel is no end */
 	bool		 inherit;	/* jobs get our own environment */
 	unsigned int	 idle;		/* seconds; 0 never leaves */
 	unsigned int	 grace;		/* seconds a lost follower is awaited */
@@ -116,6 +117,8 @@ void		 op_done(struct op *);
 void		 op_exit(struct op *, struct exec_job_exit *);
 /* Without a word: what it had to say was said before. */
 void		 op_drop(struct op *);
+/* As if the host had cancelled each: it is gone. */
+void		 op_cancel_all(void);
 /* At the end: undo what is half done (temporary files). */
 void		 op_clear_all(void);
 /* Without an op: the id never got into the table. */
@@ -123,8 +126,18 @@ void		 refuse(const struct id16 *, enum xerr, const char *);
 enum xerr	 start_error(int);	/* errno of starting something */
 void		 op_printable(char *);	/* no bytes that are not text */
 
+/* ---- connect.c: to the socket of -c */
+/* Until it is there; the connection gets that number. */
+void	 connect_wait(int as);
+/* Without waiting; link_up is called, now or later. */
+void	 connect_start(void);
+uint64_t connect_next_timer(void);
+void	 connect_timer(uint64_t now);
+
 /* ---- link.c: the channel */
-void	 link_init(int fd);
+void	 link_init(void);
+/* takes fd */
+void	 link_up(int fd);
 void	 link_send(uint16_t type, const void *body);
 /* Behind the data of this op that is still queued, else ahead of all data. */
 void	 link_send_last(struct op *, uint16_t type, const void *body);

@@ -44,6 +44,7 @@
 
 static void	on_link(struct watch *, uint32_t);
 static void	link_read(void);
+static void	link_lost(void);
 
 static struct watch		 chan = { .fd = -1, .on = on_link };
 static struct msg_reader	*reader;
@@ -54,13 +55,18 @@ static size_t			 open_frame;	/* of link_data: its header */
 static bool			 leaving;
 
 void
-link_init(int fd)
+link_init(void)
+{
+	if ((reader = msg_reader_new()) == NULL)
+		die("out of memory");
+}
+
+void
+link_up(int fd)
 {
 	struct exec_hello m = { .min = 1, .max = 1 };
 
 	chan.fd = fd;
-	if ((reader = msg_reader_new()) == NULL)
-		die("out of memory");
 	loop_want(&chan, EPOLLIN);
 	m.build = slice_str(XBOT_VERSION);
 	m.workspace = slice_str(opt.workspace);
@@ -84,6 +90,9 @@ drain(struct buf *b, size_t n)
 static void
 encode(struct buf *b, uint16_t type, const void *body)
 {
+	/* Between two connections nobody is told: what he had asked is over. */
+	if (chan.fd == -1)
+		return;
 	if (msg_encode(&exec_schema, b, type, 0, body) == -1)
 		die(errno == ENOMEM ? "out of memory" : "bad message");
 }
@@ -108,7 +117,7 @@ link_send_last(struct op *op, uint16_t type, const void *body)
 bool
 link_room(void)
 {
-	return data.len < DATA_HIGH && !leaving;
+	return chan.fd != -1 && data.len < DATA_HIGH && !leaving;
 }
 
 bool
@@ -229,8 +238,10 @@ link_flush(void)
 			    EPOLLOUT);
 			return;
 		}
-		if (sent == -1)
-			die(NULL);	/* the host is gone */
+		if (sent == -1) {
+			link_lost();
+			return;
+		}
 		n = (size_t)sent;
 		data_sent(take(&n, partial));
 		if ((sent = (ssize_t)take(&n, ctl.len)) > 0)
@@ -240,12 +251,32 @@ link_flush(void)
 	loop_want(&chan, EPOLLIN);
 }
 
+/*
+ * The host is gone.  With -r it comes again: what it had asked for is
+ * cancelled, its tasks run on, and their output waits for it.
+ */
+static void
+link_lost(void)
+{
+	loop_close(&chan);
+	if (!opt.stay || leaving)
+		die(NULL);
+	buf_clear(&in);
+	buf_clear(&ctl);
+	buf_clear(&data);
+	partial = 0;
+	data_out = data_in;
+	op_cancel_all();
+	warn_log("the other side has gone: it is waited for");
+	connect_start();
+}
+
 static void
 on_link(struct watch *w, uint32_t events)
 {
 	if (events & EPOLLOUT)
 		link_flush();
-	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+	if (chan.fd != -1 && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
 		link_read();
 }
 
@@ -446,8 +477,8 @@ link_read(void)
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		loop_close(&chan);
-		die(NULL);
+		link_lost();
+		return;
 	}
 	in.len += (size_t)n;
 	while ((rc = frame_next(&in, &frame, &len)) == 1) {

@@ -23,9 +23,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +40,6 @@
 #endif
 
 #define CHANNEL		3
-#define CONNECT_TRIES	200	/* of 50 ms: the launcher may be starting */
 
 struct options	opt = { .idle = 600, .grace = 300, .wsfd = -1, .nullfd = -1 };
 
@@ -139,33 +136,6 @@ signals_init(void)
 	loop_want(&signals, EPOLLIN);
 }
 
-/*
- * In a container: the launcher listens on a socket that is bound into it, and
- * takes the one connection whose peer is the container's first process.
- */
-static void
-channel_connect(const char *path)
-{
-	struct sockaddr_un	sun = { .sun_family = AF_UNIX };
-	int			fd, i;
-
-	if (strlen(path) >= sizeof(sun.sun_path))
-		die("-c: the path is too long");
-	memcpy(sun.sun_path, path, strlen(path));
-	if ((fd = socket(AF_UNIX, SOCK_STREAM, 0)) == -1)
-		die("socket");
-	for (i = 1; connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1;
-	    i++) {
-		if ((errno != ENOENT && errno != ECONNREFUSED &&
-		    errno != EAGAIN) || i == CONNECT_TRIES)
-			die(path);
-		usleep(50000);
-	}
-	if (fd != CHANNEL && (dup2(fd, CHANNEL) == -1 || close(fd) == -1))
-		die("dup2");
-	warn_log("version " XBOT_VERSION " started");
-}
-
 /* 0 to 2 are open, 3 is the channel, nothing else came from the launcher. */
 static void
 descriptors_init(void)
@@ -175,10 +145,11 @@ descriptors_init(void)
 	while ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) != -1 && fd < 3)
 		if (fcntl(fd, F_SETFD, 0) == -1)
 			die("fcntl");
-	if (fd == -1 || fcntl(CHANNEL, F_SETFD, FD_CLOEXEC) == -1)
+	if (fd == -1 || (!opt.stay &&
+	    fcntl(CHANNEL, F_SETFD, FD_CLOEXEC) == -1))
 		die("no channel");
 	close(fd);
-	syscall(SYS_close_range, 4u, ~0u, 0);
+	syscall(SYS_close_range, opt.stay ? 3u : 4u, ~0u, 0);
 	if ((opt.nullfd = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
 		die("/dev/null");
 }
@@ -186,7 +157,7 @@ descriptors_init(void)
 static void
 usage(void)
 {
-	dprintf(STDERR_FILENO, "usage: xbot-executor -w workspace [-eF] "
+	dprintf(STDERR_FILENO, "usage: xbot-executor -w workspace [-eFr] "
 	    "[-c socket]\n\t[-g seconds] [-H home] [-i seconds] "
 	    "[-U user[:group]] [-u name]\n");
 	_exit(1);
@@ -208,7 +179,7 @@ options_read(int argc, char **argv)
 {
 	int	 c;
 
-	while ((c = getopt(argc, argv, "c:eFg:H:i:U:u:w:")) != -1)
+	while ((c = getopt(argc, argv, "c:eFg:H:i:rU:u:w:")) != -1)
 		switch (c) {
 		case 'c':
 			opt.channel = optarg;
@@ -228,6 +199,9 @@ options_read(int argc, char **argv)
 		case 'i':
 			opt.idle = seconds(optarg);
 			break;
+		case 'r':
+			opt.stay = true;
+			break;
 		case 'U':
 			opt.image_user = optarg;
 			break;
@@ -240,7 +214,8 @@ options_read(int argc, char **argv)
 		default:
 			usage();
 		}
-	if (optind != argc || opt.given == NULL || opt.given[0] != '/')
+	if (optind != argc || opt.given == NULL || opt.given[0] != '/' ||
+	    (opt.stay && opt.channel == NULL))
 		usage();
 	if (opt.user == NULL)
 		opt.user = getuid() == 0 ? "root" : "xbot";
@@ -268,6 +243,8 @@ timeout(uint64_t now, uint64_t idle_since)
 {
 	uint64_t at = job_next_timer(), idle;
 
+	if (connect_next_timer() < at)
+		at = connect_next_timer();
 	if (op_pending())
 		return 0;
 	if (opt.idle > 0 && op_count() == 0) {
@@ -289,8 +266,8 @@ main(int argc, char **argv)
 	uint64_t now, idle_since;
 
 	options_read(argc, argv);
-	if (opt.channel != NULL)
-		channel_connect(opt.channel);
+	if (opt.channel != NULL && !opt.stay)
+		connect_wait(CHANNEL);
 	descriptors_init();
 	errno = 0;
 	loop_init();
@@ -304,13 +281,18 @@ main(int argc, char **argv)
 	spawn_init();
 	if (opt.image_user != NULL)
 		user_init(opt.image_user);
-	link_init(CHANNEL);
+	link_init();
+	if (opt.stay)
+		connect_start();
+	else
+		link_up(CHANNEL);
 	now = idle_since = now_us();
 	for (;;) {
 		link_flush();
 		loop_once(timeout(now, idle_since));
 		now = now_us();
 		job_timers(now);
+		connect_timer(now);
 		op_pump();
 		if (op_count() > 0 || (opt.idle > 0 && tree_children()))
 			idle_since = now;

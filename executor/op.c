@@ -138,6 +138,20 @@ op_free(struct op *op)
 }
 
 void
+op_cancel_all(void)
+{
+	struct op	*op, *next;
+	size_t		 i;
+
+	for (i = 0; i < BUCKETS; i++)
+		for (op = table[i]; op != NULL; op = next) {
+			next = op->chain;
+			if (op->class->on_cancel != NULL)
+				op->class->on_cancel(op);
+		}
+}
+
+void
 op_clear_all(void)
 {
 	size_t i;

@@ -29,6 +29,7 @@
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "executor/executor.h"
@@ -175,6 +176,18 @@ group_read(const char *group)
 	return found;
 }
 
+/* With -r it is the server's: root's means that it was just made for us. */
+static void
+workspace_give(void)
+{
+	struct stat	 st;
+
+	if (opt.stay && user.uid != 0 && fstat(opt.wsfd, &st) == 0 &&
+	    st.st_uid == 0 && fchownat(opt.wsfd, "", user.uid, user.gid,
+	    AT_EMPTY_PATH) == -1)
+		warn_log("workspace: %s", strerror(errno));
+}
+
 /*
  * Files are touched with his rights; the signals of root stay, for what jobs
  * become by set-uid programs.
@@ -194,6 +207,7 @@ user_init(const char *spec)
 		errno = 0;
 		die("the image has no such USER as its configuration says");
 	}
+	workspace_give();
 	if (setgroups(user.ngroups, user.groups) == -1)
 		die("setgroups");
 	setfsgid(user.gid);

@@ -16,15 +16,13 @@
 
 
 /*
- * The directory behind /.xbot.  Runs in: xbot-runner.  Whoever reaches the
- * socket may call: everything in the container, and nobody else, because the
- * directory above it is closed.  The kernel says who it is.
+ * The directory behind /.xbot.  Runs in: xbot-runner.  Everything in the
+ * container may call, and nobody else, because the directory above it is
+ * closed.
  */
 
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,37 +32,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <event2/event.h>
-#include <event2/util.h>
-
+#include "base/box.h"
 #include "base/log.h"
 #include "runner/boxdir.h"
 #include "runner/image.h"
 
-#define CALLERS_MAX	8	/* held while the container is asked after */
-
-struct caller {
-	int	 fd;
-	pid_t	 pid;
-};
-
 static struct {
-	struct event_base	*base;
-	char			 path[PATH_MAX];
-	int			 dir;		/* locked, until we end */
-	int			 fd;		/* listens; -1 */
-	struct event		*ev;
-	struct caller		 callers[CALLERS_MAX];
-	unsigned int		 ncallers;
-	pid_t			 expected;	/* 0: not known yet */
-	pid_t			 stranger;
-	void			 (*on_peer)(int);
-} box = { .dir = -1, .fd = -1, .stranger = -1 };
+	char		 path[PATH_MAX];
+	int		 dir;		/* locked, until we end */
+	struct box	*box;
+	void		 (*on_peer)(int);
+} dir = { .dir = -1 };
 
 static bool	dirs_make(const char *, const char *);
 static bool	outside(const char *, const char *);
-static bool	executor_put(void);
-static void	on_call(evutil_socket_t, short, void *);
+static void	on_box_peer(void *, int);
 
 /*
  * The deepest part that exists is asked first: nothing is made in a tree that
@@ -131,168 +113,71 @@ dirs_make(const char *name, const char *workspace)
 		log_error("%s", parent);
 		return false;
 	}
-	snprintf(box.path, sizeof(box.path), "%.*s/%.*s",
+	snprintf(dir.path, sizeof(dir.path), "%.*s/%.*s",
 	    PATH_MAX - NAME_MAX - 2, parent, NAME_MAX, name);
 	return true;
 }
 
-/* A program that runs cannot be written to, but it can be replaced. */
-static bool
-executor_put(void)
+static void
+on_box_peer(void *arg, int fd)
 {
-	size_t	 at = 0;
-	ssize_t	 n;
-	int	 fd;
-
-	unlinkat(box.dir, "executor.new", 0);
-	fd = openat(box.dir, "executor.new", O_WRONLY | O_CREAT | O_EXCL |
-	    O_NOFOLLOW | O_CLOEXEC, 0700);
-	if (fd == -1)
-		return false;
-	while (at < executor_static_len) {
-		n = write(fd, executor_static + at, executor_static_len - at);
-		if (n == -1 && errno != EINTR)
-			break;
-		at += n > 0 ? (size_t)n : 0;
-	}
-	/* The container's root may be another uid of ours. */
-	if (at < executor_static_len || fchmod(fd, 0555) == -1) {
-		close(fd);
-		return false;
-	}
-	return close(fd) == 0 && renameat(box.dir, "executor.new", box.dir,
-	    "executor") == 0;
+	dir.on_peer(fd);
 }
 
 const char *
 boxdir_open(struct event_base *base, const char *name,
     const char *workspace, void (*on_peer)(int))
 {
-	box.base = base;
-	box.on_peer = on_peer;
+	dir.on_peer = on_peer;
 	if (!dirs_make(name, workspace))
 		return NULL;
-	if ((mkdir(box.path, 0755) == -1 && errno != EEXIST) ||
-	    (box.dir = open(box.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-	    O_CLOEXEC)) == -1 || fchmod(box.dir, 0755) == -1) {
-		log_error("%s", box.path);
+	if ((mkdir(dir.path, 0755) == -1 && errno != EEXIST) ||
+	    (dir.dir = open(dir.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+	    O_CLOEXEC)) == -1 || fchmod(dir.dir, 0755) == -1) {
+		log_error("%s", dir.path);
 		return NULL;
 	}
-	if (flock(box.dir, LOCK_EX | LOCK_NB) == -1) {
+	if (flock(dir.dir, LOCK_EX | LOCK_NB) == -1) {
 		if (errno == EWOULDBLOCK)
 			log_errorx("another xbot-runner uses container %s: "
 			    "give this one another --name", name);
 		else
-			log_error("%s", box.path);
+			log_error("%s", dir.path);
 		return NULL;
 	}
-	if (!executor_put()) {
-		log_error("%s/executor", box.path);
+	if ((dir.box = box_new(base, dir.dir, on_box_peer, NULL)) == NULL)
+		fatalx("out of memory");
+	if (!box_put(dir.box, executor_static, executor_static_len)) {
+		log_error("%s/executor", dir.path);
 		return NULL;
 	}
-	return box.path;
+	return dir.path;
 }
 
 bool
 boxdir_listen(void)
 {
-	struct sockaddr_un	sun = { .sun_family = AF_UNIX };
-
-	boxdir_close();
-	/* The directory's own path may be longer than a socket's may be. */
-	snprintf(sun.sun_path, sizeof(sun.sun_path), "/proc/self/fd/%d/sock",
-	    box.dir);
-	box.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-	    0);
-	if (box.fd == -1 ||
-	    bind(box.fd, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
-	    fchmodat(box.dir, "sock", 0666, 0) == -1 ||
-	    listen(box.fd, CALLERS_MAX) == -1) {
-		log_error("%s/sock", box.path);
-		boxdir_close();
-		return false;
-	}
-	box.ev = event_new(box.base, box.fd, EV_READ | EV_PERSIST, on_call,
-	    NULL);
-	if (box.ev == NULL || event_add(box.ev, NULL) == -1)
-		fatalx("out of memory");
-	return true;
-}
-
-static void
-on_call(evutil_socket_t fd, short what, void *arg)
-{
-	struct ucred	 peer;
-	struct caller	 c;
-	socklen_t	 len = sizeof(peer);
-
-	c.fd = accept4(box.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (c.fd == -1)
-		return;
-	if (getsockopt(c.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1 ||
-	    (box.expected == 0 && box.ncallers == CALLERS_MAX)) {
-		close(c.fd);
-		return;
-	}
-	c.pid = peer.pid;
-	if (box.expected == 0) {
-		box.callers[box.ncallers++] = c;
-		return;
-	}
-	if (c.pid != box.expected) {
-		box.stranger = c.pid;
-		close(c.fd);
-		return;
-	}
-	/* Closing comes first: on_peer may want to listen again. */
-	boxdir_close();
-	box.on_peer(c.fd);
+	if (box_listen(dir.box))
+		return true;
+	log_error("%s/sock", dir.path);
+	return false;
 }
 
 void
 boxdir_expect(pid_t pid)
 {
-	unsigned int	 i;
-	int		 fd = -1;
-
-	box.expected = pid;
-	for (i = 0; i < box.ncallers; i++) {
-		if (box.callers[i].pid == pid && fd == -1)
-			fd = box.callers[i].fd;
-		else {
-			box.stranger = box.callers[i].pid;
-			close(box.callers[i].fd);
-		}
-	}
-	box.ncallers = 0;
-	if (fd == -1)
-		return;
-	boxdir_close();
-	box.on_peer(fd);
+	box_expect(dir.box, pid);
 }
 
 void
 boxdir_close(void)
 {
-	unsigned int	 i;
-
-	for (i = 0; i < box.ncallers; i++)
-		close(box.callers[i].fd);
-	box.ncallers = 0;
-	box.expected = 0;
-	box.stranger = -1;
-	if (box.ev != NULL)
-		event_free(box.ev);
-	box.ev = NULL;
-	if (box.fd != -1)
-		close(box.fd);
-	box.fd = -1;
-	if (box.dir != -1)
-		unlinkat(box.dir, "sock", 0);
+	if (dir.box != NULL)
+		box_close(dir.box);
 }
 
 pid_t
 boxdir_stranger(void)
 {
-	return box.stranger;
+	return box_stranger(dir.box);
 }

@@ -20,12 +20,12 @@
  * xbot-runner.  Trusts: the user's flags; the Engine's answers are checked.
  */
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <openssl/sha.h>
 
+#include "base/container.h"
 #include "base/ids.h"
 #include "base/log.h"
 #include "runner/container.h"
@@ -33,57 +33,8 @@
 #define PREFIX		"xbot-runner-"
 #define NAME_LONG	128	/* of a name: also a directory's, of 255 */
 
-static bool	plain(const char *);
-static void	encode(char *, size_t, const char *);
 static void	digest(char *, size_t, const char *, const char *);
 static bool	same(struct slice, const char *);
-static bool	label_is(const struct json_value *, const char *,
-		    const char *);
-static bool	mount_is(const struct json_value *, const char *,
-		    const char *);
-
-/* [a-z0-9]+([._-][a-z0-9]+)*: what an image may be called as well. */
-static bool
-plain(const char *s)
-{
-	bool	 was = false;
-
-	for (; *s != '\0'; s++) {
-		if ((*s >= 'a' && *s <= 'z') || (*s >= '0' && *s <= '9'))
-			was = true;
-		else if (was && strchr("._-", *s) != NULL)
-			was = false;
-		else
-			return false;
-	}
-	return was;
-}
-
-/* Others become x-- and base32: no two of them the same. */
-static void
-encode(char *dst, size_t len, const char *s)
-{
-	static const char	 abc[] = "abcdefghijklmnopqrstuvwxyz234567";
-	unsigned int		 bits = 0, n = 0;
-	size_t			 at;
-
-	if (plain(s)) {
-		snprintf(dst, len, "%s", s);
-		return;
-	}
-	at = (size_t)snprintf(dst, len, "x--");
-	for (; (*s != '\0' || n > 0) && at + 1 < len; n -= 5) {
-		if (n < 5 && *s != '\0') {
-			bits = bits << 8 | (unsigned char)*s++;
-			n += 8;
-		} else if (n < 5) {
-			bits <<= 5 - n;
-			n = 5;
-		}
-		dst[at++] = abc[bits >> (n - 5) & 31];
-	}
-	dst[at] = '\0';
-}
 
 /* len - 1 hexadecimal digits of both. */
 static void
@@ -105,7 +56,6 @@ bool
 container_name(struct container *c)
 {
 	char	 user[256], runner[160], sum[33], name[512];
-	size_t	 n;
 
 	if (!id_user_ok(slice_str(c->user))) {
 		log_errorx("--mode docker: no user id: %.128s", c->user);
@@ -116,9 +66,9 @@ container_name(struct container *c)
 		    "at most %d", ID_RUNNER_MAX);
 		return false;
 	}
-	encode(user, sizeof(user), c->user);
+	container_encode(user, sizeof(user), c->user);
 	if (c->runner[0] != '\0')
-		encode(runner, sizeof(runner), c->runner);
+		container_encode(runner, sizeof(runner), c->runner);
 	else
 		digest(runner, 9, "", c->workspace);
 	snprintf(name, sizeof(name), PREFIX "%s-%s", user, runner);
@@ -127,10 +77,7 @@ container_name(struct container *c)
 		snprintf(name, sizeof(name), PREFIX "x--%s", sum);
 	}
 	snprintf(c->name, sizeof(c->name), "%.*s", NAME_LONG, name);
-	snprintf(c->hostname, sizeof(c->hostname), "%.63s", name);
-	for (n = strlen(c->hostname); !isalnum((unsigned char)
-	    c->hostname[n - 1]); n--)
-		c->hostname[n - 1] = '\0';
+	container_hostname(c->hostname, name);
 	/* What existing runners took for a name without change. */
 	if (strlen(c->user) <= NAME_LONG && c->user[strspn(c->user,
 	    "abcdefghijklmnopqrstuvwxyz0123456789_.-")] == '\0')
@@ -138,100 +85,32 @@ container_name(struct container *c)
 	return true;
 }
 
-static void
-mount_add(struct jsonw *w, const char *source, const char *target,
-    bool readonly)
-{
-	jsonw_object(w, NULL);
-	jsonw_text(w, "Type", "bind");
-	jsonw_text(w, "Source", source);
-	jsonw_text(w, "Target", target);
-	jsonw_bool(w, "ReadOnly", readonly);
-	jsonw_end(w);
-}
-
-static void
-array_add(struct jsonw *w, const char *key, const char *const *v)
-{
-	jsonw_array(w, key);
-	while (*v != NULL)
-		jsonw_text(w, NULL, *v++);
-	jsonw_end(w);
-}
-
-/*
- * The first process is ours and root's: it reaps, and kills what jobs have
- * become.  Jobs and files are the image's USER's.
- */
 bool
 container_body(const struct container *c, const char *image_user,
     struct buf *out)
 {
-	static const char *const	 entry[] = { "/.xbot/executor", NULL };
-	static const char *const	 health[] = { "NONE", NULL };
 	static const char *const	 drop[] = { "NET_RAW", "AUDIT_WRITE",
 					    NULL };
-	const char	*args[] = { "-c", "/.xbot/sock", "-w", "/workspace",
-			    "-e", "-F", "-i", "0",
-			    image_user[0] != '\0' ? "-U" : NULL, image_user,
-			    NULL };
-	struct jsonw	 w;
+	const struct container_label	 labels[] = {
+		{ CONTAINER_LABEL, c->name },
+		{ CONTAINER_LABEL ".user", c->user },
+		{ CONTAINER_LABEL ".name", c->runner },
+		{ CONTAINER_LABEL ".image", c->image },
+		{ NULL, NULL }
+	};
+	const struct container_spec	 spec = {
+		.image = c->image, .hostname = c->hostname,
+		.image_user = image_user, .workspace = c->workspace,
+		.box = c->box, .labels = labels, .capdrop = drop,
+	};
 
-	jsonw_init(&w, out);
-	jsonw_object(&w, NULL);
-	jsonw_text(&w, "Image", c->image);
-	jsonw_text(&w, "Hostname", c->hostname);
-	jsonw_text(&w, "User", "0:0");
-	jsonw_text(&w, "WorkingDir", "/workspace");
-	array_add(&w, "Entrypoint", entry);
-	array_add(&w, "Cmd", args);
-	jsonw_text(&w, "StopSignal", "SIGTERM");
-	jsonw_object(&w, "Healthcheck");
-	array_add(&w, "Test", health);
-	jsonw_end(&w);
-	jsonw_object(&w, "Labels");
-	jsonw_text(&w, CONTAINER_LABEL, c->name);
-	jsonw_text(&w, CONTAINER_LABEL ".user", c->user);
-	jsonw_text(&w, CONTAINER_LABEL ".name", c->runner);
-	jsonw_text(&w, CONTAINER_LABEL ".image", c->image);
-	jsonw_end(&w);
-	jsonw_object(&w, "HostConfig");
-	jsonw_array(&w, "Mounts");
-	mount_add(&w, c->workspace, "/workspace", false);
-	mount_add(&w, c->box, "/.xbot", true);
-	jsonw_end(&w);
-	array_add(&w, "CapDrop", drop);
-	jsonw_end(&w);
-	jsonw_end(&w);
-	return jsonw_ok(&w);
+	return container_spec_body(&spec, out);
 }
 
 static bool
 same(struct slice s, const char *text)
 {
 	return s.len == strlen(text) && memcmp(s.p, text, s.len) == 0;
-}
-
-static bool
-label_is(const struct json_value *labels, const char *key, const char *value)
-{
-	struct slice	 s;
-
-	return json_get_str(labels, key, &s) == JSON_GOT &&
-	    same(s, value);
-}
-
-static bool
-mount_is(const struct json_value *body, const char *target,
-    const char *source)
-{
-	const struct json_value	*list = NULL, *m;
-
-	json_get_array(body, "Mounts", &list);
-	for (m = json_first(list); m != NULL; m = json_next(m))
-		if (label_is(m, "Destination", target))
-			return label_is(m, "Source", source);
-	return false;
 }
 
 enum container_fit
@@ -244,9 +123,9 @@ container_fit(const struct container *c, const struct json_value *body,
 	char			 vis[128];
 
 	why[0] = '\0';
-	if (!label_is(labels, CONTAINER_LABEL, c->name) ||
-	    !label_is(labels, CONTAINER_LABEL ".user", c->user) ||
-	    !label_is(labels, CONTAINER_LABEL ".name", c->runner)) {
+	if (!container_label_is(body, CONTAINER_LABEL, c->name) ||
+	    !container_label_is(body, CONTAINER_LABEL ".user", c->user) ||
+	    !container_label_is(body, CONTAINER_LABEL ".name", c->runner)) {
 		snprintf(why, len, "it was not made by this runner");
 		return CONTAINER_FOREIGN;
 	}
@@ -257,11 +136,11 @@ container_fit(const struct container *c, const struct json_value *body,
 		    log_vis(vis, sizeof(vis), image.p, image.len));
 		return CONTAINER_DIFFERS;
 	}
-	if (!mount_is(body, "/workspace", c->workspace)) {
+	if (!container_mount_is(body, "/workspace", c->workspace)) {
 		snprintf(why, len, "its /workspace is another directory");
 		return CONTAINER_DIFFERS;
 	}
-	if (!mount_is(body, "/.xbot", c->box)) {
+	if (!container_mount_is(body, "/.xbot", c->box)) {
 		snprintf(why, len, "its /.xbot is another directory");
 		return CONTAINER_DIFFERS;
 	}

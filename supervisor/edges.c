@@ -38,16 +38,25 @@ static const struct {
 	{ ROLE_CONTROL,	ROLE_REMOTE },
 	{ ROLE_NONE,	ROLE_LEDGER },
 	{ ROLE_REMOTE,	ROLE_LEDGER },
+	{ ROLE_FRONT,	ROLE_BOX },
+	{ ROLE_FRONT,	ROLE_DOCKER },
+	{ ROLE_CONTROL,	ROLE_BOX },
+	{ ROLE_CONTROL,	ROLE_DOCKER },
+	{ ROLE_BOX,	ROLE_DOCKER },
+	{ ROLE_DOCKER,	ROLE_LEDGER },
+	{ ROLE_REAPER,	ROLE_LEDGER },
+	{ ROLE_REAPER,	ROLE_DOCKER },
 };
 
 /*
  * By how much of strangers' input a process parses: front takes bytes from
- * anybody, remote from runners, none from its executors, skill from its runs,
- * control from administrators only, ledger from none of them.
+ * anybody, remote from runners, box and none from their executors, skill from
+ * its runs, control from administrators only, docker from the Engine, ledger
+ * and reaper from none of them.
  */
 static const enum role by_trust[] = {
-	ROLE_LEDGER, ROLE_CONTROL, ROLE_NONE, ROLE_REMOTE, ROLE_SKILL,
-	ROLE_FRONT,
+	ROLE_LEDGER, ROLE_REAPER, ROLE_DOCKER, ROLE_CONTROL, ROLE_NONE,
+	ROLE_BOX, ROLE_REMOTE, ROLE_SKILL, ROLE_FRONT,
 };
 
 static bool

@@ -269,6 +269,11 @@ on_executor_wanted(struct chan *c, const struct msg *m)
 	char				  user[USER_LEN], why[512] = "";
 	int				  sock = -1;
 
+	/* The table's FROM knows no difference between none and box. */
+	if (c != proc_chan(ROLE_NONE)) {
+		chan_refuse(c, "only none has executors on the host");
+		return;
+	}
 	if (!slice_copy(user, sizeof(user), w->user) || !id_user_ok(w->user)) {
 		chan_refuse(c, "not a user id");
 		return;

@@ -38,6 +38,7 @@
 #include "base/log.h"
 #include "base/policy.h"
 #include "base/priv.h"
+#include "supervisor/boxes.h"
 #include "supervisor/certs.h"
 #include "supervisor/conf.h"
 #include "supervisor/executors.h"
@@ -119,9 +120,6 @@ report_early(void *arg, enum conf_severity severity, const char *text)
 static void
 conf_warn(const struct conf *conf)
 {
-	if (conf->have_docker)
-		log_warnx("sandbox mode docker is not built into this "
-		    "version: what routes there is answered EOFFLINE");
 	if (conf->llm.enabled)
 		log_warnx("llm is not built into this version");
 }
@@ -329,7 +327,8 @@ start(struct conf *conf)
 		log_error("audit log %s", conf->audit);
 		return false;
 	}
-	if (!executors_init(conf) || !proc_init(base, conf) || !signals_init())
+	if (!executors_init(conf) || !boxes_init(conf) ||
+	    !proc_init(base, conf) || !signals_init())
 		return false;
 	certs_commit();
 	listen_commit();

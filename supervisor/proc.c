@@ -37,6 +37,7 @@
 #include "base/child.h"
 #include "base/log.h"
 #include "proto/ctl_msg.h"
+#include "supervisor/boxes.h"
 #include "supervisor/conf.h"
 #include "supervisor/edges.h"
 #include "supervisor/executors.h"
@@ -80,6 +81,7 @@ static const struct rule proc_rules[] = {
 	{ CTL_EXECUTOR_WANTED, STATES_ALL, on_executor_wanted },
 	{ CTL_ORDER, STATES_ALL, on_order },
 	{ CTL_SYNC_GET, STATES_ALL, on_sync_get },
+	{ CTL_WORKDIR_WANTED, STATES_ALL, on_workdir_wanted },
 };
 
 #define PROC_RULES(letter) \
@@ -91,14 +93,18 @@ static const struct rules rules_of[ROLE_MAX] = {
 	[ROLE_CONTROL] = PROC_RULES(FROM_F),
 	[ROLE_LEDGER] = PROC_RULES(FROM_L),
 	[ROLE_NONE] = PROC_RULES(FROM_S),
+	[ROLE_BOX] = PROC_RULES(FROM_S),
+	[ROLE_DOCKER] = PROC_RULES(FROM_D),
 	[ROLE_REMOTE] = PROC_RULES(FROM_R),
 	[ROLE_SKILL] = PROC_RULES(FROM_K),
+	[ROLE_REAPER] = PROC_RULES(FROM_Z),
 };
 
 /* The steps of an orderly stop; a step waits for the one before. */
-static const enum role stop_order[][4] = {
+static const enum role stop_order[][6] = {
 	{ ROLE_FRONT, ROLE_CONTROL, ROLE_MAX },
-	{ ROLE_NONE, ROLE_REMOTE, ROLE_SKILL, ROLE_MAX },
+	{ ROLE_NONE, ROLE_BOX, ROLE_REMOTE, ROLE_SKILL, ROLE_REAPER, ROLE_MAX },
+	{ ROLE_DOCKER, ROLE_MAX },
 	{ ROLE_LEDGER, ROLE_MAX },
 };
 
@@ -291,8 +297,7 @@ proc_start(struct proc *p)
 	listen_hand_out(p->role, p->chan);
 	if (p->role == ROLE_FRONT || p->role == ROLE_CONTROL)
 		for (r = ROLE_SUPERVISOR; r < ROLE_MAX; r++)
-			if (procs[r].wanted || (r == ROLE_DOCKER &&
-			    conf->have_docker))
+			if (procs[r].wanted)
 				worker_tell(&procs[r], p->chan);
 	edges_connect(p->role);
 	chan_send(p->chan, CTL_GO, 0, NULL);
@@ -455,7 +460,8 @@ stop_next(void)
 	const enum role		*r;
 	bool			 waiting = false;
 
-	for (step = 0; step < 3 && !waiting; step++)
+	for (step = 0; step < sizeof(stop_order) / sizeof(stop_order[0]) &&
+	    !waiting; step++)
 		for (r = stop_order[step]; *r != ROLE_MAX; r++) {
 			if (procs[*r].pid == 0)
 				continue;

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/orders.h"
 #include "proto/ctl_msg.h"
+#include "supervisor/boxes.h"
 #include "supervisor/certs.h"
 #include "supervisor/executors.h"
 #include "supervisor/listen.h"
@@ -91,14 +92,16 @@ reload(void)
 		goto fail;
 	if (!certs_load(new, fault, sizeof(fault)))
 		goto fail;
-	if (!executors_init(new)) {
+	if (!executors_init(new) || !boxes_init(new)) {
 		snprintf(fault, sizeof(fault), "workspace: see the log");
 		executors_init(conf);
+		boxes_init(conf);
 		goto fail;
 	}
 	if (!listen_open(new)) {
 		snprintf(fault, sizeof(fault), "a listener: see the log");
 		executors_init(conf);
+		boxes_init(conf);
 		goto fail;
 	}
 	if (!new->skill_only && !logger_audit_open(new->audit))

@@ -17,6 +17,7 @@
 #include "base/chan.h"
 #include "base/skills.h"
 #include "proto/ctl_msg.h"
+#include "supervisor/boxes.h"
 #include "supervisor/certs.h"
 #include "supervisor/conf.h"
 #include "supervisor/executors.h"
@@ -97,6 +98,22 @@ slice_session(const struct conf *conf, struct chan *c)
 }
 
 static void
+slice_box(const struct conf *conf, struct chan *c)
+{
+	struct ctl_conf_session s = { .slots = false };
+
+	chan_send(c, CTL_CONF_SESSION, 0, &s);
+}
+
+static void
+slice_reaper(const struct conf *conf, struct chan *c)
+{
+	struct ctl_conf_reaper r = { .idle = conf->docker.idle };
+
+	chan_send(c, CTL_CONF_REAPER, 0, &r);
+}
+
+static void
 slice_remote(const struct conf *conf, struct chan *c)
 {
 	struct ctl_conf_remote r = {
@@ -159,6 +176,12 @@ want_remote(const struct conf *conf)
 	return want_api(conf) && conf->have_remote;
 }
 
+static bool
+want_docker(const struct conf *conf)
+{
+	return want_api(conf) && conf->have_docker;
+}
+
 static const struct {
 	bool	(*wanted)(const struct conf *);
 	void	(*send)(const struct conf *, struct chan *);
@@ -167,8 +190,11 @@ static const struct {
 	[ROLE_CONTROL] = { want_api, slice_front },
 	[ROLE_LEDGER] = { want_api, slice_ledger },
 	[ROLE_NONE] = { want_host, slice_session },
+	[ROLE_BOX] = { want_docker, slice_box },
+	[ROLE_DOCKER] = { want_docker, boxes_slice },
 	[ROLE_REMOTE] = { want_remote, slice_remote },
 	[ROLE_SKILL] = { want_skill, slice_skill },
+	[ROLE_REAPER] = { want_docker, slice_reaper },
 };
 
 bool

@@ -102,6 +102,11 @@ int	 verb_task_show(const struct args *);
 int	 verb_task_kill(const struct args *);
 int	 verb_task_follow(const struct args *);
 int	 verb_events(const struct args *);
+int	 verb_sandbox_list(const struct args *);
+int	 verb_sandbox_show(const struct args *);
+int	 verb_sandbox_commit(const struct args *);
+int	 verb_sandbox_stop(const struct args *);
+int	 verb_sandbox_reset(const struct args *);
 
 /* --- main.c --- */
 

@@ -26,7 +26,7 @@
 #include "supervisor/admin/admin.h"
 
 #define VALUES_MAX	(1024u * 1024)	/* of an answer's JSON */
-#define ASK_SECONDS	120L		/* more than any deadline of the API */
+#define ASK_SECONDS	3600L	/* a commit of many GiB */
 
 static bool	 encode(struct buf *, const char *);
 static bool	 path_vmake(struct buf *, const char *, va_list);

@@ -36,8 +36,8 @@ static struct table	 requests;
 
 static const struct api_route *const tables[] = {
 	exec_routes, file_routes, task_routes, stream_routes, event_routes,
-	download_routes, runner_ws_routes, runner_routes, token_routes,
-	misc_routes, admin_routes
+	sandbox_routes, download_routes, runner_ws_routes, runner_routes,
+	token_routes, misc_routes, admin_routes
 };
 
 static void	 on_request(struct http_req *, void *);

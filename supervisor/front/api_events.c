@@ -103,6 +103,20 @@ events_exec(struct req *r, int exit_code, const char *error,
 	buf_clear(&b);
 }
 
+void
+events_sandbox(struct slice id, struct slice state)
+{
+	struct jsonw	 w;
+	struct buf	 b = { 0 };
+	char		 user[ID_USER_MAX + 1];
+
+	if (!events_wanted() || !slice_copy(user, sizeof(user), id))
+		return;
+	event_begin(&w, &b, user);
+	jsonw_str(&w, "state", state);
+	event_end(&w, "sandbox", user);
+}
+
 /* Remote brings skills and agents to a runner. */
 void
 events_on_sync(struct chan *c, const struct msg *m)

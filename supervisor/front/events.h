@@ -43,6 +43,8 @@ void	 events_runner(const char *user, const char *runner, bool online);
 /* error NULL: the command ended by itself. */
 void	 events_exec(struct req *, int exit_code, const char *error,
 	    uint64_t duration_ms);
+/* docker tells front and control alike. */
+void	 events_sandbox(struct slice user, struct slice state);
 void	 events_on_sync(struct chan *, const struct msg *);
 
 #endif

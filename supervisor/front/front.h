@@ -112,7 +112,8 @@ struct api_route {
 /* One a file; api.c lists them. */
 extern const struct api_route exec_routes[], file_routes[], misc_routes[],
     admin_routes[], runner_routes[], token_routes[], runner_ws_routes[],
-    task_routes[], stream_routes[], event_routes[], download_routes[];
+    task_routes[], stream_routes[], event_routes[], download_routes[],
+    sandbox_routes[];
 
 /* --- requests --- */
 

@@ -98,6 +98,8 @@ peer_rules(enum role role, void **arg)
 	static const struct rules *const edges[ROLE_MAX] = {
 		[ROLE_LEDGER] = &ledger_rules,
 		[ROLE_NONE] = &session_rules,
+		[ROLE_BOX] = &session_rules,
+		[ROLE_DOCKER] = &sandbox_rules,
 		[ROLE_REMOTE] = &remote_rules,
 		[ROLE_SKILL] = &skill_rules
 	};

@@ -152,6 +152,23 @@ void	 on_runner_status(struct chan *, const struct msg *);
 
 void	 on_slot_get(struct chan *, const struct msg *);
 
+/* --- sandboxes.c, journal.c: docker's records, and its journal --- */
+
+/*
+ * It gets all of them, and then is told that these were all; nothing when it
+ * is NULL or the store is not open yet.
+ */
+void	 sandboxes_docker_up(struct chan *);
+/* Ends tx, and docker learns how. */
+void	 sandbox_stored(struct chan *, uint64_t serial, struct store_tx *);
+/* false: not all of it. */
+bool	 journal_send(struct chan *, struct store_tx *);
+void	 on_sandbox_record(struct chan *, const struct msg *);
+void	 on_sandbox_forget(struct chan *, const struct msg *);
+void	 on_journal_entry(struct chan *, const struct msg *);
+void	 on_journal_end(struct chan *, const struct msg *);
+void	 on_sandbox_scan(struct chan *, const struct msg *);
+
 /* events.c */
 void	 on_event_want(struct chan *, const struct msg *);
 void	 on_event_exec(struct chan *, const struct msg *);

@@ -15,8 +15,8 @@
  */
 
 /*
- * xbot-ledger: tokens, runners, routing choices, slots.  Runs in: ledger.
- * Its questions come from front, control, none and remote; it answers on what
+ * xbot-ledger: tokens, runners, routing choices, slots, sandboxes.  Runs in:
+ * ledger.  Its questions come from all but box and llm; it answers on what
  * is in its database, and pushes the routing table to front and control.
  * Owns: the database, the configured tokens' hashes.
  */
@@ -83,6 +83,17 @@ static const struct rule remote_table[] = {
 	{ CTL_RUNNER_STATUS, STATES_ALL, on_runner_status },
 };
 
+static const struct rule docker_table[] = {
+	{ CTL_SANDBOX_RECORD, STATES_ALL, on_sandbox_record },
+	{ CTL_SANDBOX_FORGET, STATES_ALL, on_sandbox_forget },
+	{ CTL_JOURNAL_ENTRY, STATES_ALL, on_journal_entry },
+	{ CTL_JOURNAL_END, STATES_ALL, on_journal_end },
+};
+
+static const struct rule reaper_table[] = {
+	{ CTL_SANDBOX_SCAN, STATES_ALL, on_sandbox_scan },
+};
+
 #define TABLE(t)	t, sizeof(t) / sizeof((t)[0])
 
 static const struct edge {
@@ -93,6 +104,9 @@ static const struct edge {
 	{ ROLE_FRONT, { TABLE(front_table), FROM_F, push_closed }, NULL },
 	{ ROLE_CONTROL, { TABLE(control_table), FROM_F, push_closed }, NULL },
 	{ ROLE_NONE, { TABLE(none_table), FROM_S, NULL }, NULL },
+	{ ROLE_DOCKER, { TABLE(docker_table), FROM_D, NULL },
+	    sandboxes_docker_up },
+	{ ROLE_REAPER, { TABLE(reaper_table), FROM_Z, NULL }, NULL },
 	{ ROLE_REMOTE, { TABLE(remote_table), FROM_R, online_remote_closed },
 	    online_remote_up },
 };
@@ -207,6 +221,7 @@ ledger_entered(void)
 	if (!tokens_first())
 		return false;
 	push_start();
+	sandboxes_docker_up(child_peer(ROLE_DOCKER));
 	return true;
 }
 

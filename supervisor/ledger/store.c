@@ -56,7 +56,8 @@ static const char *const	 db_names[DB_MAX] = {
 	[DB_META] = "meta", [DB_TOKENS] = "tokens", [DB_RUNNERS] = "runners",
 	[DB_RUNNER_TOKENS] = "runner_tokens", [DB_ACTIVE] = "active",
 	[DB_BINDS] = "binds", [DB_SLOTS] = "slots",
-	[DB_SLOT_USERS] = "slot_users"
+	[DB_SLOT_USERS] = "slot_users", [DB_SANDBOXES] = "sandboxes",
+	[DB_JOURNAL] = "journal"
 };
 
 static MDB_env			*env;

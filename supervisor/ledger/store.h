@@ -36,7 +36,7 @@
 
 enum store_db {
 	DB_META, DB_TOKENS, DB_RUNNERS, DB_RUNNER_TOKENS, DB_ACTIVE, DB_BINDS,
-	DB_SLOTS, DB_SLOT_USERS, DB_MAX
+	DB_SLOTS, DB_SLOT_USERS, DB_SANDBOXES, DB_JOURNAL, DB_MAX
 };
 
 /* A user, a NUL and a session is the longest; LMDB's own bound is 511. */

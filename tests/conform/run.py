@@ -32,9 +32,11 @@ from xbot import (Client, OldServer, Supervisor, Tap, sanitized, tests_of,
 class Place:
     """A user, and where the user's commands run."""
 
-    def __init__(self, sup, user, backend, runner, workspace, exact=True):
+    def __init__(self, sup, user, backend, runner, workspace, exact=True,
+                 guard=True):
         self.sup, self.user = sup, user
         self.exact = exact      # protocol v1 cannot say everything
+        self.guard = guard      # a container is its own boundary
         self.backend, self.runner = backend, runner
         self.workspace, self.token = workspace, sup.token
         self.client = sup.connect()

@@ -7,6 +7,7 @@ with close(): an Engine that runs on the machine already is not touched.
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,9 +23,28 @@ storage: {{filesystem: {{rootdirectory: {dir}/registry}}}}
 http: {{addr: "127.0.0.1:{port}"}}
 """
 BUSYBOX = "/bin/busybox"
+LOCALE = "/usr/lib/locale/C.utf8"
+TOOLS = """sh bash dash ls cat echo printf pwd env true false sleep sort tr wc
+head tail seq grep sed kill setsid mkfifo ln chmod touch mkdir rm cp mv id stty
+tty cut base64 pgrep ps curl stat test expr dd od yes tee xargs find date uname
+readlink mknod truncate md5sum""".split()
 PASSWD = ("root:x:0:0:root:/root:/bin/sh\n"
           "joe:x:1000:1000::/home/joe:/bin/sh\n")
 GROUP = "root:x:0:\njoe:x:1000:\nextra:x:2000:joe\n"
+
+
+class Adder:
+    """Files that are made up, into an archive."""
+
+    def __init__(self, tar):
+        self.tar = tar
+
+    def __call__(self, name, kind, mode, data=b"", uid=0, link=""):
+        info = tarfile.TarInfo(name)
+        info.type, info.mode, info.size = kind, mode, len(data)
+        info.uid = info.gid = uid
+        info.linkname = link
+        self.tar.addfile(info, io.BytesIO(data))
 
 
 class Registry:
@@ -57,9 +77,14 @@ class Registry:
 
 
 class Engine:
-    def __init__(self, group="root"):
+    def __init__(self, group="root", disk_mb=None):
+        """disk_mb: its disk is no larger."""
         self.dir = tempfile.mkdtemp(prefix="xbot-dockerd-")
         os.chmod(self.dir, 0o711)
+        if disk_mb:
+            os.mkdir(f"{self.dir}/data")
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk_mb}m",
+                            "tmpfs", f"{self.dir}/data"], check=True)
         self.socket = os.path.join(self.dir, "docker.sock")
         self.host = f"unix://{self.socket}"
         self.group = group
@@ -81,6 +106,15 @@ class Engine:
         self.process.send_signal(sig)
         self.process.wait(60)
         self.log.join(5)
+
+    def kill(self):
+        """Its containerd goes along, containers go on without anybody; the
+        next start wants nothing of either in its way."""
+        self.stop(signal.SIGKILL)
+        there = f"{self.dir}/exec/containerd"
+        for name in os.listdir(there):
+            if name.startswith("containerd") and name != "containerd.toml":
+                os.unlink(f"{there}/{name}")
 
     def close(self):
         for line in self.docker("ps", "-aq").splitlines():
@@ -124,18 +158,41 @@ class Engine:
     def wait_stopped(self, name):
         wait_for(f"{name} stopped", lambda: not self.running(name))
 
+    def build_host(self, tag, *changes):
+        """A root with this machine's own programs, for equal answers."""
+        wanted = [p for p in map(shutil.which, TOOLS) if p]
+        libs = subprocess.run(["ldd", *wanted], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, check=False)
+        files = set(wanted) | set(re.findall(r"(/\S+) \(0x",
+                                             libs.stdout.decode()))
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", dereference=True) as tar:
+            add = Adder(tar)
+            for name in ("root", "usr", "etc", "home"):
+                add(name, tarfile.DIRTYPE, 0o755)
+            add("tmp", tarfile.DIRTYPE, 0o1777)
+            add("home/joe", tarfile.DIRTYPE, 0o755, uid=1000)
+            for name in ("bin", "sbin", "lib", "lib64"):
+                add("usr/" + name, tarfile.DIRTYPE, 0o755)
+                add(name, tarfile.SYMTYPE, 0o777, link="usr/" + name)
+            add("etc/passwd", tarfile.REGTYPE, 0o644, PASSWD.encode())
+            add("etc/group", tarfile.REGTYPE, 0o644, GROUP.encode())
+            if os.path.isdir(LOCALE):
+                tar.add(LOCALE, LOCALE.lstrip("/"))
+            inside = {p if p.startswith("/usr/") else "/usr" + p: p
+                      for p in files}
+            for name, path in sorted(inside.items()):
+                tar.add(os.path.realpath(path), name.lstrip("/"))
+        words = [w for c in changes for w in ("-c", c)]
+        self.docker("import", *words, "-", tag, stdin=out.getvalue())
+
     def build(self, tag, *changes):
         """A root with every applet of busybox."""
         names = subprocess.run([BUSYBOX, "--list"], stdout=subprocess.PIPE,
                                check=True).stdout.decode().split()
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w") as tar:
-            def put(name, kind, mode, data=b"", uid=0, link=""):
-                info = tarfile.TarInfo(name)
-                info.type, info.mode, info.size = kind, mode, len(data)
-                info.uid = info.gid = uid
-                info.linkname = link
-                tar.addfile(info, io.BytesIO(data))
+            put = Adder(tar)
             for name in ("bin", "etc", "home", "root", "usr", "usr/bin"):
                 put(name, tarfile.DIRTYPE, 0o755)
             put("tmp", tarfile.DIRTYPE, 0o1777)

@@ -640,6 +640,71 @@ def test_early_peer(path):
     child.kill()
 
 
+RECORD = {'user': 'alice', 'container': b'c' * 64, 'image': b'sha256:1',
+          'state': 2, 'used': 1700000000, 'activity': 7, 'busy': True}
+ENTRY = {'id': b'0123456789abcdef', 'user': 'alice', 'what': 1, 'step': 1,
+         'container': b'c' * 64, 'image': b'', 'began': 1700000000123}
+
+
+def fields(m, like):
+    return {k: getattr(m, k) for k in like}
+
+
+def text(values):
+    return {k: v.decode() if isinstance(v, bytes) and k != 'id' else v
+            for k, v in values.items()}
+
+
+def docker_up(led):
+    """-> (records, journal entries)"""
+    led.docker = led.peer('docker')
+    got = {'sandbox_record': [], 'journal_entry': []}
+    while True:
+        m = led.docker.recv()
+        if m.name == 'sandboxes_synced':
+            return got['sandbox_record'], got['journal_entry']
+        got[m.name].append(m)
+
+
+def stored(led, kind, **values):
+    serial = led.docker.next_serial()
+    led.docker.send(kind, serial, **values)
+    m = led.docker.recv()
+    assert (m.name, m.serial) == ('sandbox_stored', serial), m
+    return m.code
+
+
+def test_sandboxes(path):
+    """docker's records and journal are there again after kill -9"""
+    led = Ledger(path, peers='front')
+    assert docker_up(led) == ([], [])
+    assert stored(led, 'sandbox_record', **text(RECORD)) == NONE
+    assert stored(led, 'journal_entry', **text(ENTRY)) == NONE
+    second = dict(ENTRY, step=2, image=b'sha256:2')
+    assert stored(led, 'journal_entry', **text(second)) == NONE
+    assert stored(led, 'sandbox_record',
+                  **text(dict(RECORD, user='bob', busy=False))) == NONE
+    led.kill()
+    led = Ledger(path, peers='front')
+    records, entries = docker_up(led)
+    assert [r.user for r in records] == ['alice', 'bob'], records
+    assert fields(records[0], RECORD) == text(RECORD), records[0]
+    assert [fields(e, second) for e in entries] == [text(second)], entries
+    reaper = led.peer('reaper')
+    reaper.send('sandbox_scan', 9)
+    rows = [reaper.recv(), reaper.recv()]
+    assert [(r.name, r.serial, r.user, r.activity, r.busy) for r in rows] == [
+        ('sandbox_row', 9, 'alice', 7, True),
+        ('sandbox_row', 9, 'bob', 7, False)], rows
+    assert reaper.recv().name == 'sandbox_scanned'
+    assert stored(led, 'journal_end', id=ENTRY['id']) == NONE
+    assert stored(led, 'journal_end', id=ENTRY['id']) == NONE
+    assert stored(led, 'sandbox_forget', user='alice') == NONE
+    records, entries = docker_up(led)
+    assert ([r.user for r in records], entries) == (['bob'], [])
+    led.kill()
+
+
 def main():
     passed = failed = skipped = 0
     for name, test in list(globals().items()):

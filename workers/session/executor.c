@@ -39,19 +39,10 @@ enum {
 	EXECUTOR_UP = 1 << 1
 };
 
-struct executor {
-	struct table_node	 node;
-	char			 user[ID_USER_MAX + 1];
-	uint64_t		 serial;	/* of the open question */
-	bool			 slot_open;	/* ledger has not answered */
-	struct chan		*chan;		/* NULL: being started */
-	struct table		 jobs;
-	TAILQ_HEAD(, session)	 sessions;
-};
-
 static struct table	executors;	/* by hash of the user */
 static uint64_t		last_serial;
 
+static void	executor_hide(struct executor *);
 static void	on_hello(struct chan *, const struct msg *);
 static void	on_bye(struct chan *, const struct msg *);
 static void	on_started(struct chan *, const struct msg *);
@@ -89,7 +80,7 @@ user_key(const char *user)
 	return fnv1a(FNV1A_START, user, strlen(user));
 }
 
-static struct executor *
+struct executor *
 executor_find(const char *user)
 {
 	struct table_node *node = table_find(&executors, user_key(user));
@@ -105,7 +96,7 @@ socket_ask(struct executor *e, uint32_t slot)
 {
 	struct ctl_executor_wanted w = { slot, slice_str(e->user) };
 
-	chan_send(child_parent(), CTL_EXECUTOR_WANTED, e->serial, &w);
+	chan_send(session_launcher(), CTL_EXECUTOR_WANTED, e->serial, &w);
 }
 
 static void
@@ -140,12 +131,24 @@ executor_get(struct slice slice, const char **why)
 	TAILQ_INIT(&e->sessions);
 	memcpy(e->user, user, sizeof(user));
 	e->serial = ++last_serial;
-	/* ledger may be restarting: it is asked again when it is back. */
+	/* Who is asked may be restarting: it is asked again when it is back. */
 	if ((e->slot_open = session_has_slots()))
 		slot_ask(e);
 	else
 		socket_ask(e, 0);
 	return e;
+}
+
+static void
+each_node(struct table_node *node, void *f)
+{
+	(*(void (**)(struct executor *))f)((struct executor *)node);
+}
+
+void
+executor_each(void (*f)(struct executor *))
+{
+	table_each(&executors, each_node, &f);
 }
 
 static void
@@ -155,10 +158,20 @@ ask_again(struct table_node *node, void *arg)
 
 	if (e->slot_open)
 		slot_ask(e);
+	else if (e->chan == NULL && child_role() == ROLE_BOX)
+		socket_ask(e, 0);
+}
+
+static void
+executor_hide(struct executor *e)
+{
+	if (!e->hidden)
+		table_remove(&executors, &e->node);
+	e->hidden = true;
 }
 
 void
-executor_ledger_up(void)
+executor_ask_again(void)
 {
 	table_each(&executors, ask_again, NULL);
 }
@@ -168,19 +181,24 @@ executor_attach(struct executor *e, struct session *s)
 {
 	s->executor = e;
 	TAILQ_INSERT_TAIL(&e->sessions, s, entry);
+	box_activity(e);
 }
 
 void
 executor_detach(struct session *s)
 {
-	TAILQ_REMOVE(&s->executor->sessions, s, entry);
+	struct executor *e = s->executor;
+
+	TAILQ_REMOVE(&e->sessions, s, entry);
 	s->executor = NULL;
+	if (TAILQ_EMPTY(&e->sessions))
+		box_idle(e);
 }
 
-struct chan *
-executor_chan(const struct executor *e)
+bool
+executor_takes(const struct executor *e)
 {
-	return e->chan;
+	return e->chan != NULL && !e->held;
 }
 
 struct job *
@@ -228,8 +246,7 @@ job_free(struct executor *e, struct job *j)
 	free(j);
 }
 
-/* What has started is lost; what has not was never there. */
-static void
+void
 executor_free(struct executor *e, enum xerr code, const char *why)
 {
 	struct session		*s;
@@ -238,7 +255,7 @@ executor_free(struct executor *e, enum xerr code, const char *why)
 	enum xerr		 session_code;
 
 	/* Out of the table first: a new session gets a new executor. */
-	table_remove(&executors, &e->node);
+	executor_hide(e);
 	while ((s = TAILQ_FIRST(&e->sessions)) != NULL) {
 		session_code = code;
 		LIST_FOREACH(j, &s->jobs, entry)
@@ -250,7 +267,42 @@ executor_free(struct executor *e, enum xerr code, const char *why)
 		job_free(e, (struct job *)node);
 	table_clear(&e->jobs);
 	chan_free(e->chan);
+	box_clear(e);
 	free(e);
+}
+
+static void
+session_move(struct session *s, struct executor *to)
+{
+	struct job *j;
+
+	LIST_FOREACH(j, &s->jobs, entry) {
+		table_remove(&s->executor->jobs, &j->node);
+		/* There was room for it in the other table. */
+		if (!table_add(&to->jobs, &j->node, table_key(j->id)))
+			fatalx("out of memory");
+	}
+	executor_detach(s);
+	executor_attach(to, s);
+}
+
+void
+executor_replace(struct executor *e)
+{
+	struct executor	*to = NULL;
+	struct session	*s, *next;
+	const char	*why;
+
+	executor_hide(e);
+	for (s = TAILQ_FIRST(&e->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, entry);
+		if (s->sent)
+			continue;
+		if (to == NULL && (to = executor_get(slice_str(e->user),
+		    &why)) == NULL)
+			return;
+		session_move(s, to);
+	}
 }
 
 void
@@ -280,7 +332,6 @@ on_executor(struct chan *c, const struct msg *m)
 	struct exec_hello		 hello = { .min = 1, .max = 1,
 					    .build = slice_str(XBOT_VERSION) };
 	struct executor			*e;
-	struct session			*s;
 	char				 user[ID_USER_MAX + 1];
 
 	/* Nobody waits any more: the socket closes, the executor ends. */
@@ -294,6 +345,17 @@ on_executor(struct chan *c, const struct msg *m)
 		return;
 	}
 	chan_send(e->chan, EXEC_HELLO, 0, &hello);
+	e->tasks = true;
+	executor_flush(e);
+}
+
+void
+executor_flush(struct executor *e)
+{
+	struct session *s;
+
+	if (!executor_takes(e))
+		return;
 	TAILQ_FOREACH(s, &e->sessions, entry)
 		session_flush(s);
 }
@@ -320,7 +382,10 @@ executor_closed(struct chan *c, const char *why, bool protocol)
 
 	if (protocol)
 		log_warnx("executor of %s: %s", e->user, why);
-	executor_free(e, XERR_EOFFLINE, "the sandbox was lost");
+	if (child_role() == ROLE_BOX)
+		box_ask_why(e, protocol);
+	else
+		executor_free(e, XERR_EOFFLINE, "the sandbox was lost");
 }
 
 static void
@@ -342,8 +407,12 @@ on_bye(struct chan *c, const struct msg *m)
 
 	log_info("executor of %s leaves: %s", e->user, log_vis(text,
 	    sizeof(text), bye->reason.p, bye->reason.len));
-	executor_free(e, XERR_EOFFLINE, "the sandbox has just ended, try "
-	    "again");
+	/* In a container that is its word alone: docker is asked. */
+	if (child_role() == ROLE_BOX)
+		box_ask_why(e, false);
+	else
+		executor_free(e, XERR_EOFFLINE, "the sandbox has just ended, "
+		    "try again");
 }
 
 static void
@@ -366,8 +435,10 @@ on_progress(struct chan *c, const struct msg *m)
 	const struct id16	*id = m->body;
 	struct job		*j = job_find(chan_arg(c), *id);
 
-	if (j == NULL)
+	if (j == NULL) {
+		box_answer(chan_arg(c), m);
 		return;
+	}
 	/* A transfer has no job_started; its first answer says as much. */
 	j->started = true;
 	if (j->session != NULL)
@@ -381,8 +452,10 @@ on_end(struct chan *c, const struct msg *m)
 	struct executor		*e = chan_arg(c);
 	struct job		*j = job_find(e, *id);
 
-	if (j == NULL)
+	if (j == NULL) {
+		box_answer(e, m);
 		return;
+	}
 	if (j->session != NULL)
 		session_answer(j, m);
 	job_free(e, j);

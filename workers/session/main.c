@@ -16,8 +16,8 @@
 
 /*
  * xbot-session: runs users' jobs in executors.  Runs as: none (executors on the
- * host; box is to come).  May do nothing but speak on the descriptors it is
- * given.
+ * host, which the parent starts) and box (executors in containers, which
+ * docker finds).  May do nothing but speak on the descriptors it is given.
  */
 
 #include "base/child.h"
@@ -47,6 +47,13 @@ static const struct rule from_parent[] = {
 	{ CTL_EXECUTOR_REFUSED, STATES_ALL, on_executor_refused },
 };
 
+static const struct rule from_docker[] = {
+	{ CTL_EXECUTOR, STATES_ALL, on_executor },
+	{ CTL_EXECUTOR_REFUSED, STATES_ALL, on_executor_refused },
+	{ CTL_SANDBOX_ENDED, STATES_ALL, on_sandbox_ended },
+	{ CTL_SANDBOX_HELD, STATES_ALL, on_sandbox_held },
+};
+
 static const struct rule from_ledger[] = {
 	{ CTL_SLOT, STATES_ALL, on_slot },
 };
@@ -55,11 +62,25 @@ static const struct rules ledger_rules = {
 	from_ledger, sizeof(from_ledger) / sizeof(from_ledger[0]), FROM_L, NULL
 };
 
+static const struct rules docker_rules = {
+	from_docker, sizeof(from_docker) / sizeof(from_docker[0]), FROM_D,
+	box_docker_closed
+};
+
+struct chan *
+session_launcher(void)
+{
+	return child_role() == ROLE_BOX ? child_peer(ROLE_DOCKER) :
+	    child_parent();
+}
+
 static const struct rules *
 peer_rules(enum role role, void **arg)
 {
 	if (role == ROLE_LEDGER)
 		return &ledger_rules;
+	if (role == ROLE_DOCKER)
+		return &docker_rules;
 	if (role != ROLE_FRONT && role != ROLE_CONTROL)
 		return NULL;
 	*arg = role == ROLE_FRONT ? &front : &control;
@@ -69,14 +90,16 @@ peer_rules(enum role role, void **arg)
 static void
 peer_up(enum role role, struct chan *c)
 {
-	if (role == ROLE_LEDGER)
-		executor_ledger_up();
+	if (role == ROLE_DOCKER)
+		box_docker_up();
+	if (role == ROLE_LEDGER || role == ROLE_DOCKER)
+		executor_ask_again();
 	else
 		((struct client *)chan_arg(c))->chan = c;
 }
 
 static const struct child_ops ops = {
-	.roles = 1u << ROLE_NONE,
+	.roles = 1u << ROLE_NONE | 1u << ROLE_BOX,
 	.from_parent = from_parent,
 	.nfrom_parent = sizeof(from_parent) / sizeof(from_parent[0]),
 	.peer_rules = peer_rules,

@@ -133,6 +133,10 @@ on_session_open(struct chan *c, const struct msg *m)
 		refuse(c, m->serial, XERR_EOFFLINE, why);
 		return;
 	}
+	if (e->late) {
+		refuse(c, m->serial, XERR_EBUSY, BOX_LATE);
+		return;
+	}
 	if ((s = calloc(1, sizeof(*s))) == NULL ||
 	    !table_add(&client->sessions, &s->node, m->serial)) {
 		free(s);
@@ -149,12 +153,12 @@ on_session_open(struct chan *c, const struct msg *m)
 static void
 session_close(struct session *s)
 {
-	struct chan		*ec = executor_chan(s->executor);
+	struct chan		*ec = s->executor->chan;
 	struct exec_job_cancel	 cancel;
 	struct job		*j;
 
 	while ((j = LIST_FIRST(&s->jobs)) != NULL) {
-		if (ec == NULL || j->task) {
+		if (ec == NULL || !s->sent || j->task) {
 			job_free(s->executor, j);
 			continue;
 		}
@@ -209,10 +213,9 @@ session_lost(struct session *s, enum xerr code, const char *why)
 static void
 session_forward(struct session *s, const struct msg *m)
 {
-	struct chan *ec = executor_chan(s->executor);
-
-	if (ec != NULL) {
-		chan_forward(ec, m, 0);
+	if (executor_takes(s->executor)) {
+		s->sent = true;
+		chan_forward(s->executor->chan, m, 0);
 		return;
 	}
 	if (s->early.len > EARLY_MAX ||
@@ -223,7 +226,9 @@ session_forward(struct session *s, const struct msg *m)
 void
 session_flush(struct session *s)
 {
-	chan_send_frames(executor_chan(s->executor), &s->early);
+	if (s->early.len > 0)
+		s->sent = true;
+	chan_send_frames(s->executor->chan, &s->early);
 }
 
 /* Every message that opens an operation begins with its id. */

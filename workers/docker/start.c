@@ -1,0 +1,573 @@
+/*
+ * Copyright (c) 2026 The xbot-supervisor authors
+ *
+ * Permission to use, copy, modify, and distribute this software for any
+ * purpose with or without fee is hereby granted, provided that the above
+ * copyright notice and this permission notice appear in all copies.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS ALL WARRANTIES
+ * WITH REGARD TO THIS SOFTWARE INCLUDING ALL IMPLIED WARRANTIES OF
+ * MERCHANTABILITY AND FITNESS. IN NO EVENT SHALL THE AUTHOR BE LIABLE FOR
+ * ANY SPECIAL, DIRECT, INDIRECT, OR CONSEQUENTIAL DAMAGES OR ANY DAMAGES
+ * WHATSOEVER RESULTING FROM LOSS OF USE, DATA OR PROFITS, WHETHER IN AN
+ * ACTION OF CONTRACT, NEGLIGENCE OR OTHER TORTIOUS ACTION, ARISING OUT OF
+ * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
+ */
+
+/*
+ * From whatever there is to a container that runs and an executor that has
+ * called: found, or started, or made.  Runs in: docker.  One struct start for
+ * each user who waits; it holds the claim, and ends with an answer to box.
+ */
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/box.h"
+#include "base/child.h"
+#include "base/container.h"
+#include "base/log.h"
+#include "proto/ctl_msg.h"
+#include "workers/docker/docker.h"
+
+#define CALL_S		30	/* for the executor, once it was started */
+#define TAKEN_S		10	/* for one that waits for us already */
+#define AGAIN_MS	200	/* a container that is being removed */
+#define AGAIN_MAX	50
+
+struct start {
+	struct sandbox	*s;
+	struct box	*box;
+	struct event	*timer;
+	uint64_t	 call;		/* the step's */
+	bool		 workdir;	/* the parent was asked */
+	const char	*image;		/* what is asked after or used */
+	char		 own[SANDBOX_NAME_MAX + 8];	/* NAME:latest */
+	char		 workspace[4097];
+	char		 image_user[256];
+	bool		 pulled;
+	bool		 taken;		/* it ran before we asked */
+	unsigned int	 again;
+};
+
+static void	ask(struct start *, enum engine_op, const char *,
+		    const char *, engine_done *);
+static void	start_fail(struct start *, enum xerr, const char *, ...)
+		    __attribute__((format(printf, 3, 4)));
+static void	fail_call(struct start *, const struct engine_result *);
+static void	wait_call(struct start *, const struct json_value *,
+		    unsigned int);
+static void	run(struct start *);
+static void	pull(struct start *);
+static void	create(struct start *);
+static void	on_found(void *, const struct engine_result *);
+static void	on_image(void *, const struct engine_result *);
+static void	on_pulled(void *, const struct engine_result *);
+static void	on_created(void *, const struct engine_result *);
+static void	on_halted(void *, const struct engine_result *);
+static void	on_started(void *, const struct engine_result *);
+static void	on_running(void *, const struct engine_result *);
+static void	on_silent(void *, const struct engine_result *);
+static void	on_peer(void *, int);
+static void	on_no_call(evutil_socket_t, short, void *);
+static void	on_again(evutil_socket_t, short, void *);
+
+static void
+ask(struct start *st, enum engine_op op, const char *a, const char *b,
+    engine_done *done)
+{
+	struct engine_args args = { .a = a, .b = b };
+
+	if ((st->call = engine_call(docker_engine, op, &args, done, st)) == 0)
+		start_fail(st, XERR_EBUSY, "out of memory");
+}
+
+static void
+start_free(struct start *st)
+{
+	engine_cancel(docker_engine, st->call);
+	st->s->start = NULL;
+	box_free(st->box);
+	if (st->timer != NULL)
+		event_free(st->timer);
+	free(st);
+}
+
+/* The contract's errors of a backend; the Engine's 404 is not the client's. */
+static void
+start_fail(struct start *st, enum xerr code, const char *fmt, ...)
+{
+	struct sandbox			*s = st->s;
+	struct ctl_executor_refused	 no = { .user = slice_str(s->user) };
+	char				 text[513];
+	va_list				 ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_warnx("sandbox of %s: %s", s->user, text);
+	no.code = code == XERR_EOFFLINE || code == XERR_EBUSY ||
+	    code == XERR_ETIMEDOUT ? (uint8_t)code : XERR_EIO;
+	no.text = slice_str(utf8_valid(text, strlen(text)) ? text :
+	    "the Docker Engine's answer is no text");
+	chan_send(child_peer(ROLE_BOX), CTL_EXECUTOR_REFUSED, s->wanted, &no);
+	s->wanted = 0;
+	if (s->state == SANDBOX_CREATING)
+		sandbox_set_state(s, s->container[0] == '\0' ?
+		    SANDBOX_ABSENT : SANDBOX_STOPPED);
+	start_free(st);
+	sandbox_release(s);
+}
+
+static void
+fail_call(struct start *st, const struct engine_result *res)
+{
+	start_fail(st, res->code, "engine: %s", res->text);
+}
+
+static void
+box_fail(struct start *st)
+{
+	start_fail(st, XERR_EIO, "%s/%s: %s", docker_conf.box, st->s->user,
+	    strerror(errno));
+}
+
+static void
+timer_set(struct start *st, event_callback_fn f, unsigned int ms)
+{
+	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
+
+	event_assign(st->timer, child_base(), -1, 0, f, st);
+	evtimer_add(st->timer, &tv);
+}
+
+void
+sandbox_start(struct sandbox *s)
+{
+	struct ctl_executor_refused	 no = { slice_str(s->user),
+	    XERR_EBUSY, slice_str("out of memory") };
+	struct start			*st;
+
+	if ((st = calloc(1, sizeof(*st))) == NULL ||
+	    (st->timer = evtimer_new(child_base(), on_again, st)) == NULL) {
+		free(st);
+		chan_send(child_peer(ROLE_BOX), CTL_EXECUTOR_REFUSED,
+		    s->wanted, &no);
+		s->wanted = 0;
+		return;
+	}
+	st->s = s;
+	s->start = st;
+	sandbox_claim(s, "start");
+	ask(st, ENGINE_CONTAINER_INSPECT, s->name, NULL, on_found);
+}
+
+/* ---- is there a container? */
+
+/* false: refused. */
+static bool
+found_fits(struct start *st, const struct json_value *body)
+{
+	struct sandbox	*s = st->s;
+	char		 path[4097 + ID_USER_MAX + 1];
+
+	if (!container_label_is(body, SANDBOX_LABEL, s->user)) {
+		start_fail(st, XERR_EIO, "there is a container %s that is "
+		    "not this user's sandbox: rename or remove it", s->name);
+		return false;
+	}
+	snprintf(path, sizeof(path), "%s/%s", docker_conf.box, s->user);
+	if (container_mount_is(body, "/.xbot", path))
+		return true;
+	start_fail(st, XERR_EIO, "container %s was made for another state "
+	    "directory: stop the sandbox to save it, a new one is made then",
+	    s->name);
+	return false;
+}
+
+static void
+on_found(void *arg, const struct engine_result *res)
+{
+	struct start		*st = arg;
+	struct sandbox		*s = st->s;
+	struct ctl_workdir_wanted w = { slice_str(s->user) };
+	const struct json_value	*state = json_find(res->body, "State");
+	char			 status[32] = "";
+
+	if (res->code == XERR_ENOENT) {
+		s->container[0] = '\0';
+		sandbox_set_state(s, SANDBOX_CREATING);
+		st->workdir = true;
+		chan_send(child_parent(), CTL_WORKDIR_WANTED, s->wanted, &w);
+		return;
+	}
+	if (res->code != XERR_NONE) {
+		fail_call(st, res);
+		return;
+	}
+	if (!found_fits(st, res->body))
+		return;
+	json_cstr(json_find(res->body, "Id"), s->container,
+	    sizeof(s->container));
+	json_cstr(json_find(res->body, "Image"), s->image, sizeof(s->image));
+	json_cstr(json_find(state, "Status"), status, sizeof(status));
+	if (strcmp(status, "paused") == 0)
+		start_fail(st, XERR_EBUSY, "container %s is paused", s->name);
+	else if (strcmp(status, "removing") == 0) {
+		if (st->again++ < AGAIN_MAX)
+			timer_set(st, on_again, AGAIN_MS);
+		else
+			start_fail(st, XERR_EBUSY,
+			    "container %s is being removed", s->name);
+	} else if (strcmp(status, "running") == 0) {
+		st->taken = true;
+		wait_call(st, state, TAKEN_S);
+	} else
+		run(st);
+}
+
+static void
+on_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct start *st = arg;
+
+	ask(st, ENGINE_CONTAINER_INSPECT, st->s->name, NULL, on_found);
+}
+
+/* ---- a new one */
+
+/* Its directory is there. */
+void
+on_workdir(struct chan *c, const struct msg *m)
+{
+	const struct ctl_workdir *w = m->body;
+	struct sandbox		 *s;
+	struct start		 *st;
+	char			  user[ID_USER_MAX + 1];
+
+	if (!slice_copy(user, sizeof(user), w->user) ||
+	    (s = sandbox_find(user)) == NULL || (st = s->start) == NULL ||
+	    !st->workdir)
+		return;
+	st->workdir = false;
+	if (w->code != XERR_NONE) {
+		start_fail(st, w->code, "%.*s", (int)w->text.len,
+		    (const char *)w->text.p);
+		return;
+	}
+	slice_copy(st->workspace, sizeof(st->workspace), w->path);
+	snprintf(st->own, sizeof(st->own), "%s:latest", st->s->name);
+	st->image = st->own;
+	ask(st, ENGINE_IMAGE_INSPECT, st->image, NULL, on_image);
+}
+
+/* The user's own first, then the one that is configured. */
+static void
+on_image(void *arg, const struct engine_result *res)
+{
+	struct start		*st = arg;
+	const struct json_value	*v;
+	char			 os[32] = "";
+
+	if (res->code == XERR_ENOENT && st->image == st->own) {
+		st->image = docker_conf.image;
+		ask(st, ENGINE_IMAGE_INSPECT, st->image, NULL, on_image);
+		return;
+	}
+	if (res->code == XERR_ENOENT && !st->pulled) {
+		pull(st);
+		return;
+	}
+	if (res->code != XERR_NONE) {
+		fail_call(st, res);
+		return;
+	}
+	v = json_find(json_find(res->body, "Config"), "User");
+	if (json_type(v) == JSON_STRING && !json_cstr(v, st->image_user,
+	    sizeof(st->image_user))) {
+		start_fail(st, XERR_EIO, "image %s: its USER is too long",
+		    st->image);
+		return;
+	}
+	json_cstr(json_find(res->body, "Os"), os, sizeof(os));
+	if (os[0] != '\0' && strcmp(os, "linux") != 0) {
+		start_fail(st, XERR_EIO, "image %s is not for Linux",
+		    st->image);
+		return;
+	}
+	json_cstr(json_find(res->body, "Id"), st->s->image,
+	    sizeof(st->s->image));
+	create(st);
+}
+
+static void
+pull(struct start *st)
+{
+	char			 name[ENGINE_REF_MAX], tag[ENGINE_REF_MAX];
+
+	if (docker_conf.pull == DOCKER_PULL_NEVER) {
+		start_fail(st, XERR_EIO, "image %s is not here, and is not "
+		    "to be pulled", st->image);
+		return;
+	}
+	if (!engine_ref_split(st->image, name, tag)) {
+		start_fail(st, XERR_EIO, "no image can be called %s",
+		    st->image);
+		return;
+	}
+	log_info("sandbox of %s: image %s is not here: pulling it",
+	    st->s->user, st->image);
+	ask(st, ENGINE_IMAGE_PULL, name, tag, on_pulled);
+}
+
+static void
+on_pulled(void *arg, const struct engine_result *res)
+{
+	struct start *st = arg;
+
+	if (res->code != XERR_NONE) {
+		start_fail(st, res->code, "cannot pull %s: %s", st->image,
+		    res->text);
+		return;
+	}
+	log_info("image %s was pulled", st->image);
+	st->pulled = true;
+	ask(st, ENGINE_IMAGE_INSPECT, st->image, NULL, on_image);
+}
+
+/* false and errno.  The Engine wants the directory to be there at create. */
+static bool
+box_open(struct start *st)
+{
+	int dir;
+
+	if (st->box != NULL)
+		return true;
+	if ((mkdirat(docker_box, st->s->user, 0755) == -1 &&
+	    errno != EEXIST) || (dir = openat(docker_box, st->s->user,
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) == -1)
+		return false;
+	return fchmod(dir, 0755) == 0 && (st->box = box_new(child_base(),
+	    dir, on_peer, st)) != NULL;
+}
+
+static void
+create(struct start *st)
+{
+	struct sandbox			*s = st->s;
+	const struct container_label	 labels[] = {
+		{ SANDBOX_LABEL, s->user }, { NULL, NULL }
+	};
+	const char	*drop[64 + 1] = { NULL };
+	char		 box[4097 + ID_USER_MAX + 1], hostname[64];
+	struct container_spec spec = {
+		.image = st->image, .hostname = hostname,
+		.image_user = st->image_user, .workspace = st->workspace,
+		.box = box, .labels = labels, .capdrop = drop, .stays = true,
+		.memory = docker_conf.memory,
+		.millicpus = docker_conf.millicpus,
+		.pids = docker_conf.pids, .network = docker_conf.network,
+		.no_new_privileges = docker_conf.nnp,
+	};
+	struct engine_args	 args = { .a = s->name };
+	struct buf		 body = { 0 };
+	uint32_t		 i;
+
+	if (!box_open(st)) {
+		box_fail(st);
+		return;
+	}
+	snprintf(box, sizeof(box), "%s/%s", docker_conf.box, s->user);
+	container_hostname(hostname, s->name);
+	for (i = 0; i < docker_conf.ncapdrop; i++)
+		drop[i] = docker_conf.capdrop[i];
+	if (!container_spec_body(&spec, &body)) {
+		buf_clear(&body);
+		start_fail(st, XERR_EBUSY, "out of memory");
+		return;
+	}
+	args.body = (struct slice){ buf_data(&body), body.len };
+	st->call = engine_call(docker_engine, ENGINE_CONTAINER_CREATE, &args,
+	    on_created, st);
+	buf_clear(&body);
+	if (st->call == 0)
+		start_fail(st, XERR_EBUSY, "out of memory");
+}
+
+static void
+on_created(void *arg, const struct engine_result *res)
+{
+	struct start	*st = arg;
+	struct sandbox	*s = st->s;
+
+	if (res->code != XERR_NONE) {
+		start_fail(st, res->code, "cannot create the container: %s",
+		    res->text);
+		return;
+	}
+	if (!json_cstr(json_find(res->body, "Id"), s->container,
+	    sizeof(s->container))) {
+		s->container[0] = '\0';
+		start_fail(st, XERR_EIO, "cannot create the container: the "
+		    "answer has no id");
+		return;
+	}
+	log_info("sandbox of %s: container %s was made from %s", s->user,
+	    s->name, st->image);
+	sandbox_remember(s);
+	run(st);
+}
+
+/* ---- start it and wait for its executor */
+
+void
+sandbox_box_remove(const char *user)
+{
+	static const char *const names[] = {
+		"executor", "executor.new", "sock", "sock.new"
+	};
+	char	path[ID_USER_MAX + 16];
+	size_t	i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", user, names[i]);
+		unlinkat(docker_box, path, 0);
+	}
+	unlinkat(docker_box, user, AT_REMOVEDIR);
+}
+
+static void
+run(struct start *st)
+{
+	st->taken = false;
+	st->s->oom = false;
+	if (!box_open(st) || !box_put(st->box, buf_data(&docker_program),
+	    docker_program.len) || !box_listen(st->box)) {
+		box_fail(st);
+		return;
+	}
+	ask(st, ENGINE_CONTAINER_START, st->s->container, NULL, on_started);
+}
+
+static void
+on_started(void *arg, const struct engine_result *res)
+{
+	struct start *st = arg;
+
+	if (res->code != XERR_NONE)
+		start_fail(st, res->code, "cannot start the container: %s",
+		    res->text);
+	else
+		ask(st, ENGINE_CONTAINER_INSPECT, st->s->container, NULL,
+		    on_running);
+}
+
+static void
+on_running(void *arg, const struct engine_result *res)
+{
+	struct start *st = arg;
+
+	if (res->code != XERR_NONE)
+		fail_call(st, res);
+	else
+		wait_call(st, json_find(res->body, "State"), CALL_S);
+}
+
+static void
+wait_call(struct start *st, const struct json_value *state,
+    unsigned int seconds)
+{
+	int64_t pid = 0;
+
+	json_get_int(state, "Pid", 0, INT32_MAX, &pid);
+	if (st->taken && (!box_open(st) || !box_listen(st->box))) {
+		box_fail(st);
+		return;
+	}
+	if (pid == 0) {
+		ask(st, ENGINE_CONTAINER_INSPECT, st->s->container, NULL,
+		    on_silent);
+		return;
+	}
+	timer_set(st, on_no_call, seconds * 1000);
+	box_expect(st->box, (pid_t)pid);
+}
+
+static void
+on_no_call(evutil_socket_t fd, short what, void *arg)
+{
+	struct start *st = arg;
+
+	if (st->taken) {
+		log_warnx("sandbox of %s: the executor in %s does not call: "
+		    "the container is started again", st->s->user,
+		    st->s->name);
+		box_close(st->box);
+		ask(st, ENGINE_CONTAINER_STOP, st->s->container, "3",
+		    on_halted);
+	} else
+		ask(st, ENGINE_CONTAINER_INSPECT, st->s->container, NULL,
+		    on_silent);
+}
+
+static void
+on_halted(void *arg, const struct engine_result *res)
+{
+	struct start *st = arg;
+
+	if (res->code != XERR_NONE)
+		fail_call(st, res);
+	else
+		run(st);
+}
+
+/* Nobody called, or somebody whom we cannot take for the executor. */
+static void
+on_silent(void *arg, const struct engine_result *res)
+{
+	struct start		*st = arg;
+	const struct json_value	*state = json_find(res->body, "State");
+	bool			 running = false;
+	int64_t			 code = 0;
+
+	json_get_bool(state, "Running", &running);
+	json_get_int(state, "ExitCode", INT32_MIN, INT32_MAX, &code);
+	if (res->code != XERR_NONE)
+		fail_call(st, res);
+	else if (!running)
+		start_fail(st, XERR_EIO, "container %s ended at once, status "
+		    "%d: docker logs says why", st->s->name, (int)code);
+	else if (box_stranger(st->box) != -1)
+		start_fail(st, XERR_EIO, "container %s: the Docker Engine "
+		    "does not see this machine's processes", st->s->name);
+	else
+		start_fail(st, XERR_EIO, "the executor in container %s did "
+		    "not call: docker logs may say why", st->s->name);
+}
+
+static void
+on_peer(void *arg, int fd)
+{
+	struct start		*st = arg;
+	struct sandbox		*s = st->s;
+	struct ctl_executor	 ok = { .user = slice_str(s->user) };
+
+	log_info("sandbox of %s: the executor in %s is there", s->user,
+	    s->name);
+	chan_send_fd(child_peer(ROLE_BOX), CTL_EXECUTOR, s->wanted, &ok, fd);
+	s->wanted = 0;
+	sandbox_set_state(s, SANDBOX_RUNNING);
+	sandbox_remember(s);
+	start_free(st);
+	sandbox_release(s);
+}
