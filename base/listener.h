@@ -16,7 +16,7 @@
 
 /*
  * What a listening socket serves: the flags of ctl.def's listener.
- * /healthz is served by each of them.
+ * /healthz is served by each of them but that of skills.
  */
 
 #ifndef BASE_LISTENER_H
