@@ -1,5 +1,6 @@
 # Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
 """The skill package at its edges: bodies, TLS, headers, memory, output."""
+import importlib.util
 import json
 import os
 import resource
@@ -9,6 +10,7 @@ import tempfile
 import abbot
 import package
 from pki import Pki
+from xbot import Skip
 
 SMALL = (b'{"SkillInfo": {"Bot": {}, "From": null}, '
          b'"RunnerInfo": {"Code": "bot.reply(1)"}}')
@@ -159,3 +161,30 @@ def test_output(t, _authority):
             package.call("print('x')", policy, NOWHERE, output=file.name)
             with open(file.name, "rb") as f:
                 t.eq(f.read(), want, f"printed under {policy}")
+
+
+def test_requests(t, authority):
+    """The library that skills import most, through the facades."""
+    if importlib.util.find_spec("requests") is None:
+        raise Skip("no requests here")
+    with abbot.fake_abbot() as plain, \
+            abbot.fake_abbot(authority.server("self")) as fake:
+        for policy in ("none", "permissive", "restrictive"):
+            plain.script([SECRET, {"status": 500, "body": {}}])
+            answer = package.call(
+                "import requests\n"
+                "from requests.exceptions import HTTPError, SSLError\n"
+                f"a = requests.get('{plain.url}/x', params={{'q': 1}})\n"
+                "bot.reply([a.status_code, a.json(), a.url[-6:]])\n"
+                "try:\n"
+                f"    requests.Session().post('{plain.url}', json=[1])"
+                ".raise_for_status()\n"
+                "except HTTPError as e:\n"
+                "    bot.reply(e.response.status_code)\n"
+                "try:\n"
+                f"    requests.get('https://127.0.0.1:{fake.port}')\n"
+                "except SSLError:\n"
+                "    bot.reply('verified')\n", policy, NOWHERE)
+            t.eq(answer["replies"],
+                 ["[200, {'secret': 'v'}, '/x?q=1']", "500", "verified"],
+                 f"under {policy}")

@@ -2,7 +2,6 @@
 """The bot object: what the global name bot is to a skill."""
 import logging
 
-from .api import ApiClient
 from .arguments import load_arguments
 from .brain import Brain, Secrets
 from .customers import CustomersClient
