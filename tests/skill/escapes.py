@@ -284,6 +284,28 @@ class F(string.Formatter):
         return super().get_field(n, a, k)
 bot.reply('GOT text ' + F().format('{0.__class__}', 1))
 """, policies=(R,))
+row("string.Formatter's fields", """
+import string
+class F(string.Formatter):
+    def format_field(self, v, spec):
+        return v(1)
+bot.reply('GOT text ' + F().format('{0.format}', '{0.__class__}'))
+""", policies=(R,))
+row("format copied by update_wrapper", """
+import functools
+class W:
+    def __setattr__(self, name, value):
+        if name == 'format':
+            bot.reply('GOT text ' + value(1))
+functools.update_wrapper(W(), '{0.__class__}', ('format',), ())
+""", policies=(R,))
+row("format of an exception's object", """
+import xml.sax
+try:
+    xml.sax.make_parser(['os'])
+except AttributeError as e:
+    bot.reply('GOT environment ' + '{0.obj.environ}'.format(e))
+""", policies=(R,))
 row("attrgetter", """
 import pathlib, statistics, operator
 bot.reply('GOT ' + str(operator.attrgetter('__class__')(1)))

@@ -359,10 +359,17 @@ line("a redirect that keeps the POST", "bot.brain.write('k', 1)", [],
      answers=[ok(None, 308, Location="/api/skills/42/elsewhere"), ok({})],
      calls=[("POST", "/brain?key=k", {"value": "1"}),
             ("POST", "/elsewhere", {"value": "1"})])
+line("a redirect of a DELETE", "bot.brain.delete('k')", [],
+     answers=[ok(None, 301, Location="/api/skills/42/elsewhere"), ok(None)],
+     calls=[("DELETE", "/brain?key=k", None), ("DELETE", "/elsewhere", None)])
+line("a redirect to no server", "bot.brain.list()",
+     answers=[ok(None, 302, Location="file:///etc/passwd")],
+     want={"success": False, "errors": FAILED},
+     calls=[("GET", "/brain?key=", None)])
 line("endless redirects", "bot.brain.list()", policies=("none",),
      answers=[ok(None, 302, Location="/api/skills/42/x")] * 40,
      want={"success": False, "errors": FAILED},
-     calls=[("GET", "/brain?key=", None)] + [("GET", "/x", None)] * 29)
+     calls=[("GET", "/brain?key=", None)] + [("GET", "/x", None)] * 30)
 line("arguments that are no JSON", "bot.signal('n', object())",
      want={"success": False, "errors": FAILED})
 line("test mode shows the failure", "bot.brain.list()", testing=True,
@@ -551,6 +558,10 @@ line("an exception without a text",
 line("lone surrogates", "bot.reply('\\ud800x')", ["\ud800x"])
 line("recursion", "def f():\n    f()\nf()",
      want=error("RecursionError", "maximum recursion depth exceeded"))
+line("a sleep is ended", "import time\ntime.sleep(600)", timeout=0.3,
+     want=error("TimeoutError", "The skill ran longer than 0.3 seconds."))
+LINES[-1].want["errors"][0].update(
+    lineStart=2, lineEnd=2, stackTrace="line 2, in <module>")
 line("an error of ours has lines",
      "def spin():\n    while True: pass\nspin()", timeout=0.3,
      want=error("TimeoutError", "The skill ran longer than 0.3 seconds."))

@@ -1,14 +1,19 @@
 # Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
 """The skill package at its edges: bodies, TLS, headers, memory, output."""
+import importlib.util
 import json
 import os
 import resource
 import ssl
+import sys
 import tempfile
+import types
 
 import abbot
 import package
 from pki import Pki
+from xbot import Skip
+from xbot_skill import api, facade, modules
 
 SMALL = (b'{"SkillInfo": {"Bot": {}, "From": null}, '
          b'"RunnerInfo": {"Code": "bot.reply(1)"}}')
@@ -108,6 +113,18 @@ def test_headers(t, _authority):
         t.eq(fake.calls, [], "nothing was sent")
 
 
+def test_servers_that_may_know_the_token(t, _authority):
+    for old, new, may in (
+            ("http://h/a", "http://h:80/b", True),
+            ("http://h/a", "https://h/b", True),
+            ("https://h/a", "http://h/b", False),
+            ("http://h:81/a", "https://h/b", False),
+            ("http://h/a", "http://g/a", False),
+            ("https://h/a", "https://h:444/a", False),
+            ("http://h/a", "https://h:444/a", False)):
+        t.eq(api.may_know(old, new), may, f"from {old} to {new}")
+
+
 def test_token_is_not_in_the_bot(t, _authority):
     def trigger(body):
         body["SkillInfo"].update(IsRequest=True, Request={})
@@ -159,3 +176,51 @@ def test_output(t, _authority):
             package.call("print('x')", policy, NOWHERE, output=file.name)
             with open(file.name, "rb") as f:
                 t.eq(f.read(), want, f"printed under {policy}")
+
+
+def test_facades_show_everything(t, _authority):
+    """Of each allowed module: all that is no module, and the very same."""
+    names = sorted(name for name in modules.ALLOWED
+                   if name in sys.stdlib_module_names) \
+        if sys.version_info >= (3, 10) else ["json", "math", "re"]
+    gate = facade.Gate(modules.restrictive, {}, lambda name: None, True)
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            continue
+        seen = gate.import_module(name)
+        module = importlib.import_module(name)
+        wrong = [one for one, value in vars(module).items()
+                 if not isinstance(value, types.ModuleType)
+                 and not one.startswith("__")
+                 and getattr(seen, one) is not value]
+        hidden = [one for one in dir(seen)
+                  if isinstance(getattr(seen, one), types.ModuleType)
+                  and not modules.restrictive(getattr(seen, one).__name__)]
+        t.eq([wrong, hidden], [[], []], f"{name} is as it is")
+
+
+def test_requests(t, authority):
+    """The library that skills import most, through the facades."""
+    if importlib.util.find_spec("requests") is None:
+        raise Skip("no requests here")
+    with abbot.fake_abbot() as plain, \
+            abbot.fake_abbot(authority.server("self")) as fake:
+        for policy in ("none", "permissive", "restrictive"):
+            plain.script([SECRET, {"status": 500, "body": {}}])
+            answer = package.call(
+                "import requests\n"
+                "from requests.exceptions import HTTPError, SSLError\n"
+                f"a = requests.get('{plain.url}/x', params={{'q': 1}})\n"
+                "bot.reply([a.status_code, a.json(), a.url[-6:]])\n"
+                "try:\n"
+                f"    requests.Session().post('{plain.url}', json=[1])"
+                ".raise_for_status()\n"
+                "except HTTPError as e:\n"
+                "    bot.reply(e.response.status_code)\n"
+                "try:\n"
+                f"    requests.get('https://127.0.0.1:{fake.port}')\n"
+                "except SSLError:\n"
+                "    bot.reply('verified')\n", policy, NOWHERE)
+            t.eq(answer["replies"],
+                 ["[200, {'secret': 'v'}, '/x?q=1']", "500", "verified"],
+                 f"under {policy}")

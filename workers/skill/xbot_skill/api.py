@@ -14,8 +14,11 @@ FAILED = "Failed to communicate with Abbot."
 # The development servers, whose certificates nobody signed (the contract).
 UNVERIFIED = ("https://localhost", "https://host.docker.internal")
 MAX_REDIRECTS = 30	# as many as the existing runner follows
-# status: whether method and body are kept when the redirect is followed
-REDIRECTS = {301: False, 302: False, 303: False, 307: True, 308: True}
+# status: the methods that become a GET when the redirect is followed
+REDIRECTS = {301: ("POST",), 302: ("POST", "PUT", "DELETE"),
+             303: ("POST", "PUT", "DELETE"), 307: (), 308: ()}
+KEPT = (307, 308)	# with these the request stays as it is
+DEFAULT_PORTS = {"http": 80, "https": 443}
 contexts = {}
 
 
@@ -52,20 +55,36 @@ def exchange(method, url, headers, body):
         connection.close()
 
 
+def server(parts):
+    return (parts.scheme, parts.hostname,
+            parts.port or DEFAULT_PORTS.get(parts.scheme))
+
+
+def may_know(old, new):
+    """May the server of the new URL have the token for the old one's?  The
+    same may, and the same host that turned to TLS."""
+    old, new = server(urlsplit(old)), server(urlsplit(new))
+    return new == old or \
+        old[2] == 80 and new == ("https", old[1], 443)
+
+
 def follow(method, url, headers, body):
-    """A request and the redirects it meets.  The token goes to the host it
+    """A request and the redirects it meets.  The token goes to the server it
     is for and to no other."""
-    for _ in range(MAX_REDIRECTS):
+    for _ in range(MAX_REDIRECTS + 1):
         status, location, answer = exchange(method, url, headers, body)
         if status not in REDIRECTS or location is None:
             break
-        old, url = urlsplit(url), urljoin(url, location)
-        new = urlsplit(url)
-        if (old.scheme, old.netloc) != (new.scheme, new.netloc):
-            headers = {name: value for name, value in headers.items()
-                       if name != "Authorization"}
-        if not REDIRECTS[status] and method != "GET":
+        dropped = set()
+        old, url = url, urljoin(url, location)
+        if not may_know(old, url):
+            dropped.add("Authorization")
+        if method in REDIRECTS[status]:
             method, body = "GET", None
+        if status not in KEPT:
+            dropped.add("Content-Type")
+        headers = {name: value for name, value in headers.items()
+                   if name not in dropped}
     if not 200 <= status < 300:
         raise OSError(f"{method} {url}: status {status}")
     return answer

@@ -2,7 +2,6 @@
 """The bot object: what the global name bot is to a skill."""
 import logging
 
-from .api import ApiClient
 from .arguments import load_arguments
 from .brain import Brain, Secrets
 from .customers import CustomersClient
@@ -23,37 +22,38 @@ class Bot:
     """Made of a message that request.check() has seen."""
 
     # --- who called what ---
-    id = lazy(lambda bot: bot.raw["Bot"].get("Id"))
-    name = lazy(lambda bot: bot.raw["Bot"].get("Name"))
+    id = lazy(lambda bot: bot._skill["Bot"].get("Id"))
+    name = lazy(lambda bot: bot._skill["Bot"].get("Name"))
     skill_id = runner("SkillId")
     skill_name = skill("SkillName")
     skill_url = skill("SkillUrl")
     user_id = runner("UserId")
     timestamp = runner("Timestamp")
     platform_type = lazy(
-        lambda bot: PlatformType.parse(bot.raw.get("PlatformType")))
+        lambda bot: PlatformType.parse(bot._skill.get("PlatformType")))
     platform_id = skill("PlatformId")
     user_name = skill("UserName")
-    from_user = lazy(lambda bot: load_user(bot.raw["from_name"]))
+    from_user = lazy(lambda bot: load_user(bot._skill["from_name"]))
 
     # --- the message ---
-    room = lazy(lambda bot: load_message_room(bot.raw))
+    room = lazy(lambda bot: load_message_room(bot._skill))
     message_id = skill("MessageId")
     thread = lazy(lambda bot: bot.room.get_thread(
-        bot.raw.get("ThreadId") or bot.message_id))
-    message = lazy(lambda bot: load_message(bot.raw.get("Message")))
+        bot._skill.get("ThreadId") or bot.message_id))
+    message = lazy(lambda bot: load_message(bot._skill.get("Message")))
     arguments = skill("Arguments")
     tokenized_arguments = lazy(lambda bot: load_arguments(
-        bot.raw.get("TokenizedArguments", ()), bot.args, bot.platform_type))
-    mentions = lazy(lambda bot: load_users(bot.raw.get("Mentions")))
-    pattern = lazy(lambda bot: load_pattern(bot.raw.get("Pattern")))
+        bot._skill.get("TokenizedArguments", ()),
+        bot._skill.get("Arguments"), bot.platform_type))
+    mentions = lazy(lambda bot: load_users(bot._skill.get("Mentions")))
+    pattern = lazy(lambda bot: load_pattern(bot._skill.get("Pattern")))
     is_pattern_match = lazy(lambda bot: bot.pattern is not None)
     is_interaction = skill("IsInteraction")
     is_playbook = skill("IsPlaybook")
     is_chat = lazy(lambda bot: not bot.is_request)
     conversation = None
     request = None
-    skill_data = lazy(lambda bot: grow(bot.raw))
+    skill_data = lazy(lambda bot: grow(bot._skill))
 
     # --- what it can use ---
     logger = lazy(lambda bot: logging.getLogger("Bot"))
@@ -64,7 +64,7 @@ class Bot:
     utils = lazy(lambda bot: Utilities(bot._api_client))
     customers = lazy(lambda bot: CustomersClient(bot._api_client))
     _signaler = lazy(
-        lambda bot: Signaler(bot._api_client, bot.raw, bot._runner))
+        lambda bot: Signaler(bot._api_client, bot._skill, bot._runner))
     _tickets_client = lazy(lambda bot: TicketsClient())
     _api_client = lazy(lambda bot: bot._connect(bot.skill_id))
     _signal_event = lazy(lambda bot: load_signal(bot._signal))
@@ -75,7 +75,7 @@ class Bot:
         skill, runner = message["SkillInfo"], message["RunnerInfo"]
         # From becomes from_name, as the last: so skills know raw
         skill["from_name"] = skill.pop("From")
-        self.raw = skill
+        self.raw = self._skill = skill
         self._runner = runner
         self._execute = execute
         self._connect = connect

@@ -10,7 +10,7 @@ import types
 
 from . import modules
 from .facade import Facade
-from .names import (FORMATS, WATCHED, check_attribute, is_hidden,
+from .names import (FORMATS, check_attribute, check_unwatched, is_hidden,
                     plain_text)
 
 # Refused by the contract, and site's: they are for a terminal.
@@ -31,7 +31,7 @@ def check_field(field):
     """Refuses a field of a format text that names a hidden attribute."""
     for is_attribute, name in _string.formatter_field_name_split(field)[1]:
         if is_attribute:
-            check_attribute(name)
+            check_unwatched(name)
 
 
 def check_format(text):
@@ -162,10 +162,8 @@ def pattern_class(kind):
         return kind
     names = getattr(kind, "__match_args__", None)
     if type(names) is tuple:
-        names = tuple(check_attribute(name) if isinstance(name, str)
+        names = tuple(check_unwatched(name) if isinstance(name, str)
                       else name for name in names)
-        if any(name in WATCHED for name in names):
-            raise PermissionError("Cannot match such an attribute")
     key = (id(kind), names)
     if key not in proxies:
         proxies[key] = (kind, pattern_proxy(kind, names))

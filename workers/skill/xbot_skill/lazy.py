@@ -24,7 +24,7 @@ class lazy:
 
 def skill(name):
     """A member of SkillInfo, as it is."""
-    return lazy(lambda bot: bot.raw.get(name))
+    return lazy(lambda bot: bot._skill.get(name))
 
 
 def runner(name):

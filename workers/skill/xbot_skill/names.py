@@ -67,6 +67,14 @@ def plain_text(name):
     return name if type(name) is str else "".join((name,))
 
 
+def check_unwatched(name):
+    """As check_attribute, where the value cannot be looked at."""
+    name = check_attribute(name)
+    if name in WATCHED:
+        raise PermissionError(f'Cannot access "{name}" in this way')
+    return name
+
+
 def check_attribute(name):
     """An attribute whose name was computed: PermissionError, or the name."""
     name = plain_text(name)

@@ -21,7 +21,8 @@ from .compiler import check
 from .facade import HIDDEN
 from .guards import (REFUSED, check_field, guard_value, guarded_attrgetter,
                      guarded_methodcaller)
-from .names import FORMATS, check_attribute, plain_text
+from .names import (FORMATS, check_attribute, check_unwatched,
+                    plain_text)
 
 bare_update_wrapper = functools.update_wrapper
 # Builtins that an evaluated text would get unguarded.
@@ -31,14 +32,15 @@ UNGUARDED = REFUSED | {"getattr", "setattr", "delattr", "hasattr"}
 def guarded_update_wrapper(wrapper, wrapped,
                            assigned=functools.WRAPPER_ASSIGNMENTS,
                            updated=functools.WRAPPER_UPDATES):
-    """As functools.update_wrapper; copies its usual attributes and such as
-    are not hidden."""
-    usual = functools.WRAPPER_ASSIGNMENTS + functools.WRAPPER_UPDATES
-    assigned, updated = tuple(assigned), tuple(updated)
-    for name in assigned + updated:
-        if not any(name is one for one in usual):
-            check_attribute(name)
-    return bare_update_wrapper(wrapper, wrapped, assigned, updated)
+    """As functools.update_wrapper; copies what it usually does, and what is
+    not hidden."""
+    def check_all(names, usual):
+        return tuple(name if any(name is one for one in usual)
+                     else check_unwatched(name) for name in names)
+
+    return bare_update_wrapper(
+        wrapper, wrapped, check_all(assigned, functools.WRAPPER_ASSIGNMENTS),
+        check_all(updated, functools.WRAPPER_UPDATES))
 
 
 def guarded_wraps(wrapped, assigned=functools.WRAPPER_ASSIGNMENTS,

@@ -99,14 +99,14 @@ def render(failure, replies, outputs, trigger):
     }).encode("ascii")
 
 
-def attempt(part, *arguments):
-    """What part gives if it can be written, and why not."""
+def attempt(part):
+    """What part gives, if it can be written; else None."""
     try:
-        value = part(*arguments)
+        value = part()
         write_json(value)
-        return value, None
-    except BaseException as error:
-        return None, describe(error)
+        return value
+    except BaseException:
+        return None
 
 
 def answer(bot, is_request, failure):
@@ -122,14 +122,11 @@ def answer(bot, is_request, failure):
 
 def salvage(bot, is_request, replies, failure):
     """The answer when some part of it cannot be written: the other parts."""
-    texts, _ = attempt(lambda: [
-        one if isinstance(one, str) else str(one) for one in replies])
-    outputs, _ = attempt(outputs_of, bot)
+    texts = attempt(lambda: [one if isinstance(one, str) else str(one)
+                             for one in replies])
+    outputs = attempt(lambda: outputs_of(bot))
     trigger = {}
     if is_request:
-        trigger, _ = attempt(lambda: trigger_members(bot.response))
-        trigger = trigger or {"Content": None, "ContentType": None,
-                              "Headers": {}}
+        trigger = attempt(lambda: trigger_members(bot.response)) or \
+            {"Content": None, "ContentType": None, "Headers": {}}
     return render(failure, texts or [], outputs or {}, trigger)
-
-

@@ -10,7 +10,7 @@ from signal import setitimer
 from . import request, response
 from .api import ApiClient, tls_context
 from .bot import Bot
-from .policy import executor
+from .policy import HOME, executor
 
 # What skills are likely to import, and is not here anyway.
 PRELOADED = """
@@ -28,8 +28,6 @@ LAST_WORDS = (
     b'{"contentType": null, "content": null, "success": false, "errors": '
     b'[{"errorId": "MemoryError", "description": "The skill left no memory '
     b'to answer with."}], "replies": [], "headers": null, "outputs": {}}')
-
-
 # A message for trying out, in the zygote.
 REHEARSAL = (b'{"SkillInfo": {"Bot": {}, "From": null}, '
              b'"RunnerInfo": {"Code": "bot.reply(1)"}}')
@@ -68,6 +66,7 @@ def prepare():
     signal.signal(signal.SIGALRM, expire)
     for policy in ("none", "permissive", "restrictive") * REHEARSALS:
         run(REHEARSAL, policy, "", None, None, 0.0)
+    sys.modules.pop(HOME, None)
 
 
 def run(body, policy, api_url, api_token, traceparent, timeout,
