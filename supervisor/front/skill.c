@@ -316,10 +316,11 @@ call_send(struct call *call, struct http_req *h, const char *p, size_t len)
 	};
 	size_t			 first = len < SKILL_FIRST ? len : SKILL_FIRST;
 
-	if (buf_add(&call->body, p + first, len - first) == -1 ||
-	    !chan_send(c, CTL_SKILL_RUN, call->serial, &run))
+	if (buf_add(&call->body, p + first, len - first) == -1)
 		return false;
 	held += call->body.len;
+	if (!chan_send(c, CTL_SKILL_RUN, call->serial, &run))
+		return false;
 	body_send(c, call, p, first);
 	return true;
 }

@@ -6,6 +6,7 @@ usage: http_test.py BUILDDIR
 """
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -292,15 +293,37 @@ def test_client_gone(t, s):
 
 
 def test_worker_killed(t, s):
-    os.kill(s.worker, 9)
-    a = s.run("bot.reply(1)")
-    t.eq((a.status, a.headers["content-type"]), (200, MEDIA), "meanwhile")
-    wait_for("restart", lambda: s.run("bot.reply(1)").json["success"])
-    t.ok(True, "and it comes back")
-    old = s.zygote
-    os.kill(old, 9)
-    wait_for("restart", lambda: s.run("bot.reply(1)").json["success"])
-    t.ok(s.zygote != old, "so does its zygote")
+    for name in ("worker", "zygote"):
+        ups = s.ups()
+        os.kill(getattr(s, name), 9)
+        a = s.run("bot.reply(1)")
+        t.eq((a.status, a.headers["content-type"]), (200, MEDIA),
+             name + ": meanwhile")
+        wait_for("restart", lambda: s.ups() > ups)
+        t.eq(s.run("bot.reply(1)").replies, ["1"], name + ": comes back")
+
+
+def test_reload(t, s):
+    """What counts is what the file says now; nothing is restarted."""
+    with SkillRunner(build, start=False, config="skill {\n\tpolicy none\n}\n"
+                     ) as other:
+        del other.env["ABBOT_SANDBOX_POLICY"]
+        other.start()
+        t.eq(other.run("import os").error, None, "policy none")
+        worker = other.worker
+        other.configure("skill {\n\tpolicy restrictive\n}\n")
+        other.process.send_signal(signal.SIGHUP)
+        wait_for("the new policy", lambda: other.run("import os").error)
+        t.eq(other.run("bot._x").error[0], "SyntaxError",
+             "policy restrictive")
+        t.eq(other.worker, worker, "the same worker")
+        other.configure("skill {\n\tpolicy wat\n}\n")
+        other.process.send_signal(signal.SIGHUP)
+        wait_for("the fault", lambda: any(
+            "not reloaded" in line for line in other.log.since()))
+        t.eq(other.run("bot._x").error[0], "SyntaxError",
+             "a fault changes nothing")
+        verdict(t, other)
 
 
 def test_processes(t, s):

@@ -89,7 +89,11 @@ class SkillRunner:
     def ready(self):
         if self.process.poll() is not None:
             raise RuntimeError("ended: " + "\n".join(self.log.since()[-20:]))
-        return any("skill is up" in line for line in self.log.since())
+        return self.ups() > 0
+
+    def ups(self):
+        """How often skill came up."""
+        return sum("skill is up" in line for line in self.log.since())
 
     @property
     def worker(self):

@@ -127,14 +127,15 @@ jail_make(struct jail *j, const struct apart *a, char *const *libs,
 		    ruleset_make(j, i, libs)) == -1)
 			landlock = false;
 	base_measure();
-	/* Inherited; after this nothing that we start gains a thing. */
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1) {
+	/* Inherited: nothing that we start gains a thing, nobody looks in. */
+	if (sandbox_flags() == -1) {
 		(void)snprintf(text, size, "no_new_privs: %s",
 		    strerror(errno));
 		return false;
 	}
 	/* In a pid space of its own a run is 1; else it signals nobody. */
-	if (!PRIV_SANITIZED && (sandbox_seccomp_make(&rows[0], a->on, &filters[0]) == -1 ||
+	if (!PRIV_SANITIZED &&
+	    (sandbox_seccomp_make(&rows[0], a->on, &filters[0]) == -1 ||
 	    sandbox_seccomp_make(&rows[1], a->on, &filters[1]) == -1)) {
 		(void)snprintf(text, size, "seccomp: %s", strerror(errno));
 		return false;

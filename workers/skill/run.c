@@ -45,6 +45,9 @@
 /* Python raises at the deadline and may still tell where; then we end it. */
 #define GRACE_S		1
 #define OUT_LOW		(256u * 1024)	/* of a body, not yet written */
+/* Spares that ended by themselves since the last answer: no jail can be made,
+ * and a new zygote may do better, later. */
+#define LOST_MAX	32u
 #define LINES_MAX	200u		/* of output that one run may log */
 #define LINE_BYTES	1024u
 
@@ -78,6 +81,7 @@ static unsigned int	 counts[RUN_STATES];
 static struct zygote	*zygote;
 static struct event	*on_words;
 static bool		 stopping;
+static unsigned int	 lost;
 
 static void	 run_set(struct run *, enum run_state);
 static void	 run_end(struct run *);
@@ -312,6 +316,7 @@ on_read(struct bufferevent *bev, void *arg)
 	}
 	(void)evbuffer_remove(in, p, a.length);
 	b.len = a.length;
+	lost = 0;
 	run_end(r);
 	call_answered(call, (uint16_t)a.status, &b);
 	/* The next one is forked while this answer travels. */
@@ -377,9 +382,9 @@ run_over(struct run *r)
 	struct call	*call = r->call;
 	char		 id[32], text[160];
 
-	if (r->state == RUN_SPARE)
-		log_warnx("a process that waited for a run ended with "
-		    "status %d", WEXITSTATUS(r->status));
+	if (r->state == RUN_SPARE && ++lost > LOST_MAX)
+		fatalx("processes for runs end before they have one, with "
+		    "status %#x", (unsigned int)r->status);
 	if (r->bev != NULL)
 		bufferevent_free(r->bev);
 	r->bev = NULL;

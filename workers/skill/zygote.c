@@ -120,7 +120,7 @@ place_left(uint32_t i)
 	if ((pid = fork()) == 0)
 		_exit(tidy(dir) ? 0 : 1);
 	if (pid == -1)
-		return;		/* the place stays taken */
+		_exit(1);	/* the next zygote starts with empty ones */
 	places[i].pid = pid;
 	places[i].tidying = true;
 }
