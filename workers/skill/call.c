@@ -139,7 +139,7 @@ call_begin(struct call *call)
 	TAILQ_REMOVE(&waiting, call, entry);
 	call->waiting = false;
 	if (!head_write(call)) {
-		run_drop(call->run);
+		run_end(call->run);
 		call_failed(call, "RunnerBusy", "No memory.");
 		return;
 	}
@@ -224,7 +224,7 @@ on_cancel(struct chan *c, const struct msg *m)
 	if (call == NULL)
 		return;
 	if (call->run != NULL)
-		run_drop(call->run);
+		run_end(call->run);
 	call_free(call);
 }
 
@@ -300,7 +300,7 @@ on_closed(struct chan *c, const char *why, bool protocol)
 	while ((n = table_any(&calls)) != NULL) {
 		call = (struct call *)n;
 		if (call->run != NULL)
-			run_drop(call->run);
+			run_end(call->run);
 		call_free(call);
 	}
 }

@@ -84,7 +84,6 @@ static bool		 stopping;
 static unsigned int	 lost;
 
 static void	 run_set(struct run *, enum run_state);
-static void	 run_end(struct run *);
 static void	 run_over(struct run *);
 static void	 spares_fill(void);
 static bool	 output_read(struct run *);
@@ -244,7 +243,7 @@ run_kill(const struct run *r)
 }
 
 /* Whatever it is doing, and whatever it has started. */
-static void
+void
 run_end(struct run *r)
 {
 	r->call = NULL;
@@ -258,12 +257,6 @@ run_end(struct run *r)
 	}
 	run_set(r, RUN_ENDING);
 	run_kill(r);
-}
-
-void
-run_drop(struct run *r)
-{
-	run_end(r);
 }
 
 static void

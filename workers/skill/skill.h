@@ -184,7 +184,7 @@ struct run *run_take(struct call *);
 /* Bytes for its socket; how many of them are still to be written. */
 size_t	 run_write(struct run *, const void *, size_t);
 /* Nobody wants its answer any more. */
-void	 run_drop(struct run *);
+void	 run_end(struct run *);
 /* Orderly end: returns when the zygote is gone. */
 void	 runs_stop(void);
 
