@@ -24,6 +24,7 @@ def run(body, policy, api_url, token="skill-api-token-abc", traceparent=None,
         os.close(reading)
         os.dup2(os.open(output, os.O_WRONLY), 1)
         jail()
+        xbot_skill.rehearse(policy)
         status, answer = xbot_skill.run(body, policy, api_url, token,
                                         traceparent, timeout, testing)
         with open(writing, "wb") as f:

@@ -65,7 +65,13 @@ def prepare():
     tempfile.tempdir = os.curdir	# a run's own directory
     signal.signal(signal.SIGALRM, expire)
     for policy in ("none", "permissive", "restrictive") * REHEARSALS:
-        run(REHEARSAL, policy, "", None, None, 0.0)
+        rehearse(policy)
+
+
+def rehearse(policy):
+    """A run of our own.  In a child that waits for its request, it has the
+    pages copied before there is anybody who waits for them."""
+    run(REHEARSAL, policy, "", None, None, 0.0)
     sys.modules.pop(HOME, None)
 
 
