@@ -16,7 +16,7 @@
 
 /*
  * What a listening socket serves: the flags of ctl.def's listener.
- * /healthz is served by each of them.
+ * /healthz is served by each of them but that of skills.
  */
 
 #ifndef BASE_LISTENER_H
@@ -27,7 +27,8 @@ enum listener_flags {
 	LISTENER_WS = 2,	/* /ws/ for runners */
 	LISTENER_METRICS = 4,	/* /metrics without a token */
 	LISTENER_UNIX = 8,	/* the control socket: administrators */
-	LISTENER_TLS = 16	/* its tls_pairs come besides */
+	LISTENER_TLS = 16,	/* its tls_pairs come besides */
+	LISTENER_SKILL = 32	/* the skill runner's routes, no others */
 };
 
 #endif

@@ -134,13 +134,14 @@ static const struct policy policies[ROLE_MAX] = {
 	},
 	[ROLE_SKILL] = {
 		.role = ROLE_SKILL,
-		.name = "skill", .binary = NULL,
-		.user = NULL, .root = POLICY_ROOT_HOST,
-		.rights = MAY_CONNECT_TCP | MAY_FORK | MAY_THREAD | MAY_READ,
+		.name = "skill", .binary = "xbot-skill",
+		.user = "_xbotskill", .root = POLICY_ROOT_EMPTY,
+		.rights = 0,
 		.nofile = 1024, .data_mb = 1024,
-		.paths = "the Python library",
-		.footnote = "forks a process of its own uid for each run; "
-		    "runs reach out over TCP; holds no secret but theirs"
+		.footnote = "nothing: it speaks with front and with the "
+		    "interpreter it started before it entered this row, which "
+		    "forks each run into a jail of its own (the Python "
+		    "library, outbound TCP); holds no secret but the runs'"
 	},
 	[ROLE_KEYS] = {
 		.role = ROLE_KEYS,

@@ -29,7 +29,7 @@
 #include "policy.h"
 
 #define PRIV_EMPTY	"/var/empty"
-#define PRIV_MAXPATHS	16
+#define PRIV_MAXPATHS	96
 
 enum priv_mode {
 	PRIV_PREFER,	/* a weaker kernel, a missing user, no root: told */

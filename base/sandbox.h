@@ -17,7 +17,8 @@
 /*
  * The kernel's fences as priv_enter() sees them: Linux has Landlock and
  * seccomp (sandbox_linux.c), elsewhere there is nothing (sandbox_none.c).
- * Private to base/.  Nothing here exits or logs.
+ * Beside base/ only the skill runner's jail uses it: there a fence is built
+ * once and entered by each run.  Nothing here exits or logs.
  */
 
 #ifndef BASE_SANDBOX_H
@@ -54,5 +55,23 @@ int	sandbox_landlock(const struct policy *, const struct priv_opts *,
 	    size_t *skipped);
 /* System calls.  Returns the number of rules in force or -1 with errno. */
 int	sandbox_seccomp(const struct policy *);
+
+/*
+ * The same in two steps.  The ruleset is a descriptor, entered by whoever
+ * holds it; no_new_privs comes before.
+ */
+int	sandbox_landlock_make(const struct policy *, const struct priv_opts *,
+	    size_t *skipped);
+int	sandbox_landlock_enter(int);
+
+struct sandbox_filter {
+	void		*insns;		/* free(3) */
+	unsigned short	 ninsns;
+	int		 nrules;
+};
+/* self: the pid that may be signalled (0: the caller's process group). */
+int	sandbox_seccomp_make(const struct policy *, pid_t self,
+	    struct sandbox_filter *);
+int	sandbox_seccomp_enter(const struct sandbox_filter *);
 
 #endif /* BASE_SANDBOX_H */

@@ -24,6 +24,7 @@
  * architecture's system call (32-bit, x32) kills: no library does that.
  */
 
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -35,10 +36,14 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <linux/sockios.h>
 
 #include "compat/landlock.h"
 #include "sandbox.h"
@@ -62,12 +67,15 @@ static int	 deny_names(scmp_filter_ctx, const char *const *, uint16_t,
 		    int *);
 static int	 deny_if(scmp_filter_ctx, const char *, struct scmp_arg_cmp,
 		    int *);
-static int	 deny_kill(scmp_filter_ctx, const struct policy *, int *);
+static int	 deny_kill(scmp_filter_ctx, pid_t, int *);
+static int	 deny_others(scmp_filter_ctx, int *);
 static int	 deny_process(scmp_filter_ctx, const struct policy *, int *);
 static int	 deny_socket(scmp_filter_ctx, const struct policy *, int *);
 static int	 deny_files(scmp_filter_ctx, const struct policy *, int *);
 static int	 deny_memory(scmp_filter_ctx, const struct policy *, int *);
 static int	 deny_misc(scmp_filter_ctx, const struct policy *, int *);
+static int	 filter_build(scmp_filter_ctx, const struct policy *, pid_t,
+		    int *);
 
 /*
  * For nobody, whatever the row.  Names that this libseccomp does not know
@@ -251,7 +259,7 @@ ll_allow(int ruleset, const char *path, unsigned int rights, int abi)
 }
 
 int
-sandbox_landlock(const struct policy *p, const struct priv_opts *o,
+sandbox_landlock_make(const struct policy *p, const struct priv_opts *o,
     size_t *skipped)
 {
 	size_t	 i;
@@ -276,15 +284,33 @@ sandbox_landlock(const struct policy *p, const struct priv_opts *o,
 			goto fail;
 		(*skipped)++;
 	}
-	if (syscall(LL_NR_RESTRICT_SELF, fd, 0) == -1)
-		goto fail;
-	(void)close(fd);
-	return abi;
+	return fd;
  fail:
 	saved = errno;
 	(void)close(fd);
 	errno = saved;
 	return -1;
+}
+
+int
+sandbox_landlock_enter(int fd)
+{
+	return (int)syscall(LL_NR_RESTRICT_SELF, fd, 0);
+}
+
+int
+sandbox_landlock(const struct policy *p, const struct priv_opts *o,
+    size_t *skipped)
+{
+	int	 fd, rv, saved;
+
+	if ((fd = sandbox_landlock_make(p, o, skipped)) == -1)
+		return -1;
+	rv = sandbox_landlock_enter(fd) == -1 ? -1 : ll_abi();
+	saved = errno;
+	(void)close(fd);
+	errno = saved;
+	return rv;
 }
 
 /* The three ways to a rule; each counts what it added. */
@@ -337,21 +363,46 @@ deny_if(scmp_filter_ctx ctx, const char *name, struct scmp_arg_cmp cmp,
 
 /* A process may end itself (abort, raise), and nobody else. */
 static int
-deny_kill(scmp_filter_ctx ctx, const struct policy *p, int *n)
+deny_kill(scmp_filter_ctx ctx, pid_t self, int *n)
 {
 	static const char *const	 calls[] = { "kill", "tkill", "tgkill",
 	    "rt_sigqueueinfo", "rt_tgsigqueueinfo" };
-	scmp_datum_t			 self = (scmp_datum_t)getpid();
 	size_t				 i;
 	int				 rv;
 
-	if (p->rights & MAY_KILL)
-		return 0;
 	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
-		if ((rv = deny_if(ctx, calls[i], SCMP_A0(SCMP_CMP_NE, self),
-		    n)) != 0)
+		if ((rv = deny_if(ctx, calls[i], SCMP_A0(SCMP_CMP_NE,
+		    (scmp_datum_t)self), n)) != 0)
 			return rv;
-	return 0;
+	return deny_others(ctx, n);
+}
+
+/* The other ways to touch a process of one's uid: owners of descriptors are
+ * sent signals, and schedulers take a pid. */
+static int
+deny_others(scmp_filter_ctx ctx, int *n)
+{
+	static const scmp_datum_t	 fcntls[] = { F_SETOWN, F_SETOWN_EX,
+	    F_SETSIG };
+	static const scmp_datum_t	 ioctls[] = { FIOSETOWN, SIOCSPGRP };
+	static const char *const	 pid_first[] = { "sched_setaffinity",
+	    "sched_setscheduler", "sched_setparam", "sched_setattr" };
+	static const char *const	 pid_second[] = { "setpriority",
+	    "ioprio_set" };
+	size_t				 i;
+	int				 rv = 0;
+
+	for (i = 0; i < 3 && rv == 0; i++)
+		rv = deny_if(ctx, "fcntl", SCMP_A1(SCMP_CMP_MASKED_EQ, LOW32,
+		    fcntls[i]), n);
+	for (i = 0; i < 2 && rv == 0; i++)
+		rv = deny_if(ctx, "ioctl", SCMP_A1(SCMP_CMP_MASKED_EQ, LOW32,
+		    ioctls[i]), n);
+	for (i = 0; i < 4 && rv == 0; i++)
+		rv = deny_if(ctx, pid_first[i], SCMP_A0(SCMP_CMP_NE, 0), n);
+	for (i = 0; i < 2 && rv == 0; i++)
+		rv = deny_if(ctx, pid_second[i], SCMP_A1(SCMP_CMP_NE, 0), n);
+	return rv;
 }
 
 /* fork, exec, namespaces through clone. */
@@ -497,29 +548,40 @@ deny_misc(scmp_filter_ctx ctx, const struct policy *p, int *n)
 	return deny_if(ctx, "prlimit64", SCMP_A0(SCMP_CMP_NE, 0), n);
 }
 
-int
-sandbox_seccomp(const struct policy *p)
+static int
+filter_build(scmp_filter_ctx ctx, const struct policy *p, pid_t self, int *n)
 {
 	static int	 (*const classes[])(scmp_filter_ctx,
-	    const struct policy *, int *) = { deny_process, deny_kill,
-	    deny_socket, deny_files, deny_memory, deny_misc };
-	scmp_filter_ctx	 ctx;
+	    const struct policy *, int *) = { deny_process, deny_socket,
+	    deny_files, deny_memory, deny_misc };
 	size_t		 i;
-	int		 rv, n = 0;
+	int		 rv;
 
-	if ((ctx = seccomp_init(SCMP_ACT_ALLOW)) == NULL) {
-		errno = ENOMEM;
-		return -1;
-	}
 	rv = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH,
 	    SCMP_ACT_KILL_PROCESS);
 	/* A binary tree instead of a list of some 150 comparisons. */
 	if (rv == 0)
 		(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (rv == 0)
-		rv = deny_names(ctx, never, EPERM, &n);
+		rv = deny_names(ctx, never, EPERM, n);
+	if (rv == 0 && !(p->rights & MAY_KILL))
+		rv = deny_kill(ctx, self, n);
 	for (i = 0; i < sizeof(classes) / sizeof(classes[0]) && rv == 0; i++)
-		rv = classes[i](ctx, p, &n);
+		rv = classes[i](ctx, p, n);
+	return rv;
+}
+
+int
+sandbox_seccomp(const struct policy *p)
+{
+	scmp_filter_ctx	 ctx;
+	int		 rv, n = 0;
+
+	if ((ctx = seccomp_init(SCMP_ACT_ALLOW)) == NULL) {
+		errno = ENOMEM;
+		return -1;
+	}
+	rv = filter_build(ctx, p, getpid(), &n);
 	if (rv == 0)
 		rv = seccomp_load(ctx);
 	seccomp_release(ctx);
@@ -528,4 +590,62 @@ sandbox_seccomp(const struct policy *p)
 		return -1;
 	}
 	return n;
+}
+
+/* libseccomp writes a program to a descriptor only. */
+static int
+filter_read(int fd, struct sandbox_filter *f)
+{
+	struct stat	 st;
+
+	if (fstat(fd, &st) == -1)
+		return -1;
+	if (st.st_size <= 0 || (size_t)st.st_size >
+	    BPF_MAXINSNS * sizeof(struct sock_filter)) {
+		errno = E2BIG;
+		return -1;
+	}
+	if ((f->insns = malloc((size_t)st.st_size)) == NULL)
+		return -1;
+	if (pread(fd, f->insns, (size_t)st.st_size, 0) != st.st_size) {
+		free(f->insns);
+		f->insns = NULL;
+		return -1;
+	}
+	f->ninsns = (unsigned short)((size_t)st.st_size /
+	    sizeof(struct sock_filter));
+	return 0;
+}
+
+int
+sandbox_seccomp_make(const struct policy *p, pid_t self,
+    struct sandbox_filter *f)
+{
+	scmp_filter_ctx	 ctx = NULL;
+	int		 fd, rv = -ENOMEM;
+
+	memset(f, 0, sizeof(*f));
+	if ((fd = memfd_create("filter", MFD_CLOEXEC)) == -1)
+		return -1;
+	if ((ctx = seccomp_init(SCMP_ACT_ALLOW)) != NULL)
+		rv = filter_build(ctx, p, self, &f->nrules);
+	if (rv == 0)
+		rv = seccomp_export_bpf(ctx, fd);
+	if (rv == 0 && filter_read(fd, f) == -1)
+		rv = -errno;
+	seccomp_release(ctx);
+	(void)close(fd);
+	if (rv != 0) {
+		errno = -rv;
+		return -1;
+	}
+	return 0;
+}
+
+int
+sandbox_seccomp_enter(const struct sandbox_filter *f)
+{
+	struct sock_fprog	 prog = { f->ninsns, f->insns };
+
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0);
 }

@@ -50,3 +50,37 @@ sandbox_seccomp(const struct policy *p)
 	errno = ENOSYS;
 	return -1;
 }
+
+int
+sandbox_landlock_make(const struct policy *p, const struct priv_opts *o,
+    size_t *skipped)
+{
+	return sandbox_landlock(p, o, skipped);
+}
+
+int
+sandbox_landlock_enter(int fd)
+{
+	(void)fd;
+	errno = ENOSYS;
+	return -1;
+}
+
+int
+sandbox_seccomp_make(const struct policy *p, pid_t self,
+    struct sandbox_filter *f)
+{
+	(void)p;
+	(void)self;
+	(void)f;
+	errno = ENOSYS;
+	return -1;
+}
+
+int
+sandbox_seccomp_enter(const struct sandbox_filter *f)
+{
+	(void)f;
+	errno = ENOSYS;
+	return -1;
+}

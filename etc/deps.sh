@@ -1,7 +1,7 @@
 #!/bin/sh
 # The Debian packages that xbot-supervisor needs, by purpose: the one list.
 #
-# usage: deps.sh [-n] build|run|test ...
+# usage: deps.sh [-n] build|run|skill|test ...
 # What is missing is installed by apt-get when root; others, and -n, are
 # shown the command (exit status 1).  Nothing missing: nothing is done.
 
@@ -11,18 +11,24 @@ build='
 	gcc libc6-dev binutils meson ninja-build pkg-config bison
 	python3 musl-tools
 	libevent-dev libmsgpack-dev libyajl-dev liblmdb-dev libssl-dev
-	libcurl4-openssl-dev libseccomp-dev libwslay-dev libhttp-parser-dev
+	libcurl4-openssl-dev libpython3-dev libseccomp-dev libwslay-dev libhttp-parser-dev
 '
 # passwd: useradd, for users.sh
 run='
 	bash coreutils curl passwd python3
+'
+# the image of the skill runner; requests: what skills import most
+skill='
+	ca-certificates passwd python3 python3-pip python3-requests python3-venv
+	libevent-2.1-7 libhttp-parser2.9 libmsgpackc2 libpython3.11 libseccomp2
+	libssl3 libwslay1 libyajl2
 '
 # nodejs, npm: clients of streams and of language models; clang: the fuzzers;
 # util-linux: setpriv, unshare; docker.io: an Engine of the tests' own,
 # busybox-static: its images
 tests='
 	bash ca-certificates curl nodejs npm openssl procps python3 python3-msgpack
-	python3-websockets tmux
+	python3-pip python3-requests python3-venv python3-websockets tmux
 	util-linux vim
 	mandoc shellcheck clang clang-format libclang-rt-14-dev
 	docker.io docker-registry busybox-static
@@ -32,7 +38,7 @@ dry=no
 missing=
 
 usage() {
-	echo "usage: deps.sh [-n] build|run|test ..." >&2
+	echo "usage: deps.sh [-n] build|run|skill|test ..." >&2
 	exit 2
 }
 
@@ -70,6 +76,7 @@ for word; do
 	-n)	dry=yes ;;
 	build)	collect $build ;;
 	run)	collect $run ;;
+	skill)	collect $skill ;;
 	test)	collect $tests ;;
 	*)	usage ;;
 	esac

@@ -27,6 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/skills.h"
 #include "confimpl.h"
 
 static void	 conf_defaults(struct conf_ctx *);
@@ -372,9 +373,16 @@ conf_skill_finish(struct conf_ctx *ctx)
 			from = &conf->from[CONF_K_SKILL];
 		if (from->origin != CONF_FROM_DEFAULT)
 			conf_fault(ctx, CONF_ERROR, from, "skill: no token "
-			    "file, and ABBOT_SKILL_RUNNER_TOKEN is not set");
+			    "file, and ABBOT_SKILL_RUNNER_TOKEN environment "
+			    "variable not set");
 		return;
 	}
+	if (conf->none.user == NULL && conf->have_host &&
+	    conf->none.uid_min <= SKILL_UID + SKILL_PLACES &&
+	    conf->none.uid_max >= SKILL_UID)
+		conf_fault(ctx, CONF_ERROR, &conf->from[CONF_K_NONE_UIDS],
+		    "none uid range: %u to %u are the uids of skills",
+		    SKILL_UID, SKILL_UID + SKILL_PLACES);
 	/* the length is the caller's contract, not ours to soften */
 	if (skill->token.value != NULL && skill->token.len < 64 &&
 	    !skill->developer)
@@ -464,6 +472,8 @@ conf_check_reload(const struct conf *old, const struct conf *new, char *err,
 	if (!same(old->state, new->state))
 		snprintf(err, errlen, "state directory cannot change while "
 		    "running (\"%s\" to \"%s\")", old->state, new->state);
+	else if (old->skill_only != new->skill_only)
+		snprintf(err, errlen, "skill only cannot change while running");
 	else if (!same(old->none.user, new->none.user))
 		snprintf(err, errlen, "none user cannot change while running");
 	else if (old->none.uid_min != new->none.uid_min ||

@@ -207,6 +207,7 @@ struct conf_llm {
 struct conf_skill {
 	bool			 enabled;	/* there is a token */
 	bool			 developer;	/* ABBOT_ENV=dev */
+	bool			 testing;	/* ABBOT_ENV=test */
 	struct conf_listen	*listen;
 	struct conf_secret	 token;
 	enum conf_policy	 policy;

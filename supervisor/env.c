@@ -289,6 +289,7 @@ on_skill_env(struct conf_ctx *ctx, const char *value,
 {
 	(void)from;
 	ctx->conf->skill.developer = strcmp(value, "dev") == 0;
+	ctx->conf->skill.testing = strcmp(value, "test") == 0;
 }
 
 static void

@@ -62,6 +62,16 @@ static const struct {
 	{ CONF_LISTEN_TLS, LISTENER_TLS },
 };
 
+/* What the log says of a listener that is not the API's. */
+static const struct {
+	uint32_t	 flag;
+	const char	*text;
+} serves[] = {
+	{ LISTENER_API, "" },
+	{ LISTENER_SKILL, ", skills" },
+	{ LISTENER_WS, ", runners only" },
+};
+
 static bool
 listener_add(enum role role, uint32_t flags, const char *name, int fd)
 {
@@ -94,18 +104,36 @@ listener_keep(const char *name, uint32_t flags)
 	return false;
 }
 
-static bool
-tcp_open(const struct conf_listen *cl)
+static const char *
+serves_text(uint32_t flags)
 {
-	char		name[128];
+	size_t i;
+
+	for (i = 0; i < sizeof(serves) / sizeof(serves[0]); i++)
+		if (flags & serves[i].flag)
+			return serves[i].text;
+	return "";
+}
+
+static uint32_t
+listener_flags(const struct conf_listen *cl)
+{
 	uint32_t	flags = 0;
 	size_t		i;
-	int		fd, on = 1;
 
-	snprintf(name, sizeof(name), "%s port %u", cl->host, cl->port);
 	for (i = 0; i < sizeof(flag_map) / sizeof(flag_map[0]); i++)
 		if (cl->flags & flag_map[i].conf)
 			flags |= flag_map[i].flag;
+	return flags;
+}
+
+static bool
+tcp_open(const struct conf_listen *cl, uint32_t flags)
+{
+	char		name[128];
+	int		fd, on = 1;
+
+	snprintf(name, sizeof(name), "%s port %u", cl->host, cl->port);
 	if (listener_keep(name, flags))
 		return true;
 	fd = socket(cl->ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK |
@@ -121,7 +149,7 @@ tcp_open(const struct conf_listen *cl)
 	    listen(fd, BACKLOG) == -1)
 		goto fail;
 	log_info("listening on %s%s%s", name, flags & LISTENER_TLS ?
-	    ", TLS" : "", flags & LISTENER_API ? "" : ", runners only");
+	    ", TLS" : "", serves_text(flags));
 	return listener_add(ROLE_FRONT, flags, name, fd);
 fail:
 	log_error("listen on %s", name);
@@ -233,8 +261,10 @@ listen_open(const struct conf *conf)
 		l->next_flags = l->flags;
 	}
 	TAILQ_FOREACH(cl, &conf->listens, entry)
-		ok = ok && tcp_open(cl);
-	if (ok && control_open(conf))
+		ok = ok && tcp_open(cl, listener_flags(cl));
+	if (conf->skill.enabled)
+		ok = ok && tcp_open(conf->skill.listen, LISTENER_SKILL);
+	if (ok && (conf->skill_only || control_open(conf)))
 		return true;
 	/* As it was before. */
 	for (l = TAILQ_FIRST(&listeners); l != NULL; l = next) {

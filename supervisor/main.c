@@ -116,19 +116,6 @@ report_early(void *arg, enum conf_severity severity, const char *text)
 	    text);
 }
 
-/* Also what this version was told to do and cannot yet. */
-static bool
-conf_usable(const struct conf *conf)
-{
-	if (conf->skill_only) {
-		log_errorx("the skill runner is not built into this version");
-		return false;
-	}
-	if (conf->skill.enabled)
-		log_warnx("skill is not built into this version");
-	return true;
-}
-
 /* Descriptors of a process must be what we passed, not what we inherited. */
 static void
 descriptors_clean(void)
@@ -190,6 +177,17 @@ state_lock(const struct conf *conf)
 		return false;
 	}
 	return true;
+}
+
+/* A skill runner alone has no state. */
+static bool
+state_open(const struct conf *conf)
+{
+	if (!state_make(conf)) {
+		log_error("state directory %s", conf->state);
+		return false;
+	}
+	return state_lock(conf);
 }
 
 /* Tokens from the environment: read now, and on a reload from our copy, but
@@ -301,8 +299,6 @@ start(struct conf *conf)
 {
 	char fault[PATH_MAX + 256];
 
-	if (!conf_usable(conf))
-		return false;
 	if (!conf->is_root && conf->require) {
 		log_errorx("sandbox require: not started as root");
 		return false;
@@ -310,22 +306,20 @@ start(struct conf *conf)
 	if (!conf->is_root)
 		log_warnx("not root: every process and every command runs as "
 		    "uid %u", getuid());
-	if (!state_make(conf)) {
-		log_error("state directory %s", conf->state);
+	if (!conf->skill_only && !state_open(conf))
 		return false;
-	}
 	if (!certs_load(conf, fault, sizeof(fault))) {
 		log_errorx("%s", fault);
 		return false;
 	}
-	if (!state_lock(conf) || !listen_open(conf))
+	if (!listen_open(conf))
 		return false;
-	if (!logger_audit_open(conf->audit)) {
+	if (!conf->skill_only && !logger_audit_open(conf->audit)) {
 		log_error("audit log %s", conf->audit);
 		return false;
 	}
 	if (!executors_init(conf) || !boxes_init(conf) ||
-	    !proc_init(base) || !signals_init())
+	    !proc_init(base, conf) || !signals_init())
 		return false;
 	certs_commit();
 	listen_commit();

@@ -96,14 +96,16 @@ static const struct rules rules_of[ROLE_MAX] = {
 	[ROLE_BOX] = PROC_RULES(FROM_S),
 	[ROLE_DOCKER] = PROC_RULES(FROM_D),
 	[ROLE_REMOTE] = PROC_RULES(FROM_R),
+	[ROLE_SKILL] = PROC_RULES(FROM_K),
 	[ROLE_REAPER] = PROC_RULES(FROM_Z),
 	[ROLE_LLM] = PROC_RULES(FROM_M),
 };
 
 /* The steps of an orderly stop; a step waits for the one before. */
-static const enum role stop_order[][6] = {
+static const enum role stop_order[][8] = {
 	{ ROLE_FRONT, ROLE_CONTROL, ROLE_MAX },
-	{ ROLE_NONE, ROLE_BOX, ROLE_REMOTE, ROLE_REAPER, ROLE_LLM, ROLE_MAX },
+	{ ROLE_NONE, ROLE_BOX, ROLE_REMOTE, ROLE_REAPER, ROLE_LLM, ROLE_SKILL,
+	    ROLE_MAX },
 	{ ROLE_DOCKER, ROLE_MAX },
 	{ ROLE_LEDGER, ROLE_MAX },
 };
@@ -155,8 +157,16 @@ libexec_open(const char *name)
 	return fd;
 }
 
+/* A skill runner alone stays so (a reload cannot change it), and its image
+ * has no other programs. */
+static bool
+proc_possible(enum role r, const struct conf *c)
+{
+	return rules_of[r].n != 0 && (!c->skill_only || slices_wants(c, r));
+}
+
 bool
-proc_init(struct event_base *event_base)
+proc_init(struct event_base *event_base, const struct conf *c)
 {
 	const struct policy	*policy;
 	enum role		 r;
@@ -166,8 +176,8 @@ proc_init(struct event_base *event_base)
 	for (r = ROLE_SUPERVISOR; r < ROLE_MAX; r++) {
 		procs[r].role = r;
 		programs[r] = -1;
-		if (rules_of[r].n == 0)
-			continue;	/* no program plays it yet */
+		if (!proc_possible(r, c))
+			continue;
 		policy = policy_get(r);
 		if ((programs[r] = libexec_open(policy->binary)) == -1)
 			return false;

@@ -55,7 +55,7 @@ struct proc {
 };
 
 /* Opens the programs of all rows that can run.  false: log says which. */
-bool		 proc_init(struct event_base *);
+bool		 proc_init(struct event_base *, const struct conf *);
 /* The configuration decides which rows are wanted: starts and stops. lent
  * until the next call. */
 void		 proc_configure(const struct conf *);

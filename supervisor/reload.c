@@ -104,7 +104,7 @@ reload(void)
 		boxes_init(conf);
 		goto fail;
 	}
-	if (!logger_audit_open(new->audit))
+	if (!new->skill_only && !logger_audit_open(new->audit))
 		log_warn("audit log %s", new->audit);
 	conf = new;
 	logger_set_level(reload_log_level(conf));

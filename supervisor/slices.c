@@ -15,6 +15,7 @@
  */
 
 #include "base/chan.h"
+#include "base/skills.h"
 #include "proto/ctl_msg.h"
 #include "proto/jobs.h"
 #include "supervisor/boxes.h"
@@ -67,11 +68,23 @@ slice_front(const struct conf *conf, struct chan *c)
 	chan_send(c, CTL_CONF_FRONT, 0, &f);
 }
 
+static void
+slice_front_skill(const struct conf *conf, struct chan *c)
+{
+	struct ctl_conf_front_skill s = {
+		.token = text(conf->skill.enabled ? conf->skill.token.value :
+		    NULL)
+	};
+
+	chan_send(c, CTL_CONF_FRONT_SKILL, 0, &s);
+}
+
 /* Front alone has strangers: control is a unix socket. */
 static void
-slice_front_tls(const struct conf *conf, struct chan *c)
+slice_front_public(const struct conf *conf, struct chan *c)
 {
 	slice_front(conf, c);
+	slice_front_skill(conf, c);
 	certs_send(c);
 }
 
@@ -141,6 +154,38 @@ slice_llm(const struct conf *conf, struct chan *c)
 	chan_send(c, CTL_CONF_LLM, 0, &l);
 }
 
+static void
+slice_skill(const struct conf *conf, struct chan *c)
+{
+	static const enum skill_policy policies[] = {
+		[CONF_POLICY_NONE] = SKILL_NONE,
+		[CONF_POLICY_PERMISSIVE] = SKILL_PERMISSIVE,
+		[CONF_POLICY_RESTRICTIVE] = SKILL_RESTRICTIVE,
+	};
+	struct ctl_conf_skill s = {
+		.policy = (uint8_t)policies[conf->skill.policy],
+		.testing = conf->skill.testing,
+		.timeout = conf->skill.timeout,
+		.memory = conf->skill.memory,
+		.processes = conf->skill.processes,
+		.api_url = text(conf->skill.api_url),
+	};
+
+	chan_send(c, CTL_CONF_SKILL, 0, &s);
+}
+
+static bool
+want_front(const struct conf *conf)
+{
+	return true;
+}
+
+static bool
+want_skill(const struct conf *conf)
+{
+	return conf->skill.enabled;
+}
+
 static bool
 want_api(const struct conf *conf)
 {
@@ -175,13 +220,14 @@ static const struct {
 	bool	(*wanted)(const struct conf *);
 	void	(*send)(const struct conf *, struct chan *);
 } rows[ROLE_MAX] = {
-	[ROLE_FRONT] = { want_api, slice_front_tls },
+	[ROLE_FRONT] = { want_front, slice_front_public },
 	[ROLE_CONTROL] = { want_api, slice_front },
 	[ROLE_LEDGER] = { want_api, slice_ledger },
 	[ROLE_NONE] = { want_host, slice_session },
 	[ROLE_BOX] = { want_docker, slice_box },
 	[ROLE_DOCKER] = { want_docker, boxes_slice },
 	[ROLE_REMOTE] = { want_remote, slice_remote },
+	[ROLE_SKILL] = { want_skill, slice_skill },
 	[ROLE_REAPER] = { want_docker, slice_reaper },
 	[ROLE_LLM] = { want_llm, slice_llm },
 };

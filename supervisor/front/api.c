@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "supervisor/front/front.h"
 #include "supervisor/front/llm.h"
+#include "supervisor/front/skill.h"
 #include "supervisor/front/tls.h"
 
 struct front		 front;
@@ -93,7 +94,10 @@ on_request(struct http_req *h, void *arg)
 	r->serial = http_req_serial(h);
 	r->listener = (unsigned int)(uintptr_t)http_req_listener(h);
 	http_set_handler(h, &handler, r);
-	dispatch(r, h);
+	if (r->listener & LISTENER_SKILL)
+		skill_dispatch(r, h);
+	else
+		dispatch(r, h);
 }
 
 /*

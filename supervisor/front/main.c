@@ -32,6 +32,7 @@
 #include "supervisor/front/front.h"
 #include "supervisor/front/routes.h"
 #include "supervisor/front/session.h"
+#include "supervisor/front/skill.h"
 #include "supervisor/front/tls.h"
 
 /*
@@ -63,6 +64,7 @@ static void	 every(struct event **, unsigned int, event_callback_fn);
 
 static const struct rule from_parent[] = {
 	{ CTL_CONF_FRONT, STATES_ALL, on_conf },
+	{ CTL_CONF_FRONT_SKILL, STATES_ALL, skill_on_conf },
 	{ CTL_LISTENER, STATES_ALL, on_listener },
 	{ CTL_TLS_PAIR, STATES_ALL, tls_on_pair },
 	{ CTL_WORKER, STATES_ALL, on_worker },
@@ -99,7 +101,8 @@ peer_rules(enum role role, void **arg)
 		[ROLE_BOX] = &session_rules,
 		[ROLE_DOCKER] = &sandbox_rules,
 		[ROLE_REMOTE] = &remote_rules,
-		[ROLE_LLM] = &llm_rules
+		[ROLE_LLM] = &llm_rules,
+		[ROLE_SKILL] = &skill_rules
 	};
 
 	return edges[role];
@@ -150,6 +153,7 @@ reloaded(void)
 {
 	if (have_next) {
 		front.conf = next_conf;
+		skill_commit();
 		tls_commit();
 	}
 	have_next = false;
