@@ -708,8 +708,11 @@ def test_limits(t, w):
     n = w.node.ask("anthropic", way, body_of("anthropic", "hold-2",
                                              stream=True))
     w.provider.wait(lambda: w.provider.holding == 1)
-    got = failure_of(w.node.call("anthropic", way,
-                                 body_of("anthropic", "plain")))
+
+    def second():
+        got = w.node.call("anthropic", way, body_of("anthropic", "plain"))
+        return failure_of(got) if "error" in got else None
+    got = wait_for("front to hear of it", second)
     t.eq((got["status"], got["type"]), (429, "rate_limit_error"),
          "one at a time")
     t.ok(got["retry"], "and when to come again")
@@ -736,6 +739,8 @@ def test_https(t, w):
         return (f'llm {{\n\tbase url "https://{host}:{port}/openai/v1"\n'
                 f'\tapi key file "{w.key}"\n{ca}}}\n')
     ca = f'\tca file "{pki.path("ca.crt")}"\n'
+    def refused(a):
+        return a if a.status != 200 else None
     with Supervisor(way.sup.build, conf("localhost", ca)) as sup:
         url = f"http://127.0.0.1:{sup.port}/v1/users/x/llm/v1"
 
@@ -750,7 +755,8 @@ def test_https(t, w):
             sup.configure(text)
             sup.process.send_signal(signal.SIGHUP)
             sup.log.wait("reloaded", mark)
-            a = ask()
+            # the log speaks for the parent; llm hears of it a little later
+            a = wait_for("a refusal", lambda: refused(ask()))
             t.ok(a.status == 502 and b"SSL" in a.body, f"one {why}", a)
         sup.stop()
         t.eq(sup.problems, [], "stops in order")
