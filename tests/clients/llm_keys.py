@@ -279,6 +279,9 @@ def test_pushed_key(t, sup):
     headers = {k.lower(): v for k, v in theirs.asks[-1][1].items()}
     t.eq(headers.get("x-api-key"), ADMINS, "which counts")
     t.eq(holders(sup, sup.runners, ADMINS), [], "no server remembers it")
+    a = sup.client.call("PATCH", base, {"llm_provider": "openai", "llm_api_key": PUSHED})
+    t.eq((a.status, info(sup, "carl")["llm_model"]), (204, ""),
+         "another provider has nothing of the old one's")
     a = sup.client.call("PATCH", base, {"llm_provider": ""})
     t.eq(a.status, 204, "it can be switched off")
     a = chat(sup, "carl")
