@@ -154,6 +154,13 @@ chan_set_state(struct chan *c, uint32_t state)
 	c->state = state;
 }
 
+void
+chan_secret(struct chan *c)
+{
+	if (c != NULL && c->out.len > 0)
+		c->out.secret = true;
+}
+
 bool
 chan_is_full(const struct chan *c)
 {
@@ -484,6 +491,19 @@ rule_find(const struct rules *rules, uint16_t type)
 	return NULL;
 }
 
+/* A secret does not wait here for the next message to overwrite it. */
+static void
+frame_wipe(const struct message *desc, const uint8_t *frame, size_t len)
+{
+	uint16_t i;
+
+	for (i = 0; i < desc->nfields; i++)
+		if (desc->fields[i].type == FIELD_SECRET) {
+			explicit_bzero((void *)(uintptr_t)frame, len);
+			return;
+		}
+}
+
 /* Type, state, sender and form, in this order; then the handler. */
 static bool
 chan_handle(struct chan *c, const uint8_t *frame, size_t len)
@@ -513,6 +533,7 @@ chan_handle(struct chan *c, const uint8_t *frame, size_t len)
 	rule->handler(c, &m);
 	if (c->curfd != -1)
 		close(chan_take_fd(c));
+	frame_wipe(m.desc, frame, len);
 	return true;
 refuse:
 	log_warnx("%s: message %u refused: %s", c->name,

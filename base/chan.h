@@ -96,6 +96,9 @@ bool		 chan_forward(struct chan *, const struct msg *,
 		    uint64_t serial);
 /* Frames that msg_encode made earlier; the buf is empty afterwards. */
 void		 chan_send_frames(struct chan *, struct buf *);
+/* What was queued last is a secret, though no field of it says so: its memory
+ * is wiped when it has left. */
+void		 chan_secret(struct chan *);
 /* In a handler: the descriptor that came with this message, -1 if none; the
  * caller owns it then.  What no handler takes is closed. */
 int		 chan_take_fd(struct chan *);

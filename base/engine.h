@@ -116,11 +116,12 @@ const char	*engine_api(const struct engine *);
  * A container's root as a new image without a name: export streamed into
  * import, at most half a MiB of it in this process.  changes: lines of a
  * Dockerfile for the new image, each with a NUL behind it; copied.  done is
- * called once, image being its id ("sha256:...") or "" on failure; then the
- * pipe is gone.  An export that broke off makes no image.  NULL: no memory.
+ * called once, image being its id ("sha256:...") or "" on failure, bytes how
+ * many went through; then the pipe is gone.  An export that broke off makes
+ * no image.  NULL: no memory.
  */
 typedef void	engine_piped(void *, const struct engine_result *,
-		    const char *image);
+		    const char *image, uint64_t bytes);
 struct engine_pipe *engine_pipe(struct engine *, const char *container,
 		    struct slice changes, engine_piped *, void *arg);
 /* done is not called any more.  NULL is fine. */

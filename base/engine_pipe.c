@@ -44,6 +44,7 @@ struct engine_pipe {
 	bool		 whole;		/* all of the export has come */
 	bool		 taken;		/* the import is done already */
 	size_t		 zeros;		/* at the end of what came so far */
+	uint64_t	 bytes;		/* that came */
 	size_t		 first, len;
 	struct buf	 changes;
 	uint8_t		 ring[RING_SIZE];
@@ -108,6 +109,7 @@ static void
 pipe_end(struct engine_pipe *p, const struct engine_result *res)
 {
 	engine_piped	*done = p->done;
+	const uint64_t	 bytes = p->bytes;
 	void		*arg = p->arg;
 	char		 image[ID_LEN + 1];
 
@@ -116,7 +118,7 @@ pipe_end(struct engine_pipe *p, const struct engine_result *res)
 		image[0] = '\0';
 	/* A cancelled import is cut off within its body: it makes no image. */
 	pipe_free(p);
-	done(arg, res, image);
+	done(arg, res, image, bytes);
 }
 
 static void
@@ -152,6 +154,7 @@ engine_pipe_write(struct engine_pipe *p, const void *bytes, size_t n)
 	}
 	zeros = zeros_at_end(b, n);
 	p->zeros = zeros == n ? p->zeros + n : zeros;
+	p->bytes += n;
 	if (p->taken)
 		return n;
 	cut = n < RING_SIZE - at ? n : RING_SIZE - at;

@@ -16,6 +16,7 @@
 
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/heap.h"
 
@@ -38,6 +39,14 @@ heap_trim(void)
 	(void)malloc_trim(0);
 }
 
+void
+heap_wipe(void *p)
+{
+	if (p != NULL)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
 #else
 
 void
@@ -48,6 +57,12 @@ heap_tune(void)
 void
 heap_trim(void)
 {
+}
+
+void
+heap_wipe(void *p)
+{
+	free(p);
 }
 
 #endif

@@ -32,6 +32,9 @@
 
 /* Once, at the start. */
 void	 heap_tune(void);
+/* free(3), and nothing of it can be read afterwards, where the library says how
+ * much it is. */
+void	 heap_wipe(void *);
 /* A crowd has left: give back what it needed.  Takes a millisecond or so. */
 void	 heap_trim(void);
 

@@ -34,6 +34,7 @@ struct json_value {
 	struct slice		 key;
 	enum json_type		 type;
 	uint32_t		 count;		/* children */
+	struct slice		 raw;		/* of an object or array */
 	union {
 		bool			 b;
 		int64_t			 i;
@@ -53,12 +54,13 @@ struct json {
 	struct chunk		*chunks;
 	struct json_value	*root;
 	/* While parsing: */
+	yajl_handle		 yajl;
 	const char		*text, *end;
 	const char		*why;
 	size_t			 left;		/* values still allowed */
-	unsigned int		 depth;
-	struct json_value	*open[JSON_DEPTH_MAX];
-	struct json_value	*last[JSON_DEPTH_MAX];
+	unsigned int		 depth, depth_max;
+	struct json_value	*open[JSON_DEPTH_DEEP];
+	struct json_value	*last[JSON_DEPTH_DEEP];
 	struct slice		 key;
 };
 
@@ -185,11 +187,12 @@ open_add(struct json *j, enum json_type type)
 {
 	struct json_value *v;
 
-	if (j->depth == JSON_DEPTH_MAX)
+	if (j->depth == j->depth_max)
 		return fail(j, "nested too deeply");
 	if ((v = value_add(j, type)) == NULL)
 		return 0;
 	j->open[j->depth++] = v;
+	v->raw.p = j->text + yajl_get_bytes_consumed(j->yajl) - 1;
 	return 1;
 }
 
@@ -268,14 +271,23 @@ on_array(void *arg)
 static int
 on_end(void *arg)
 {
-	struct json *j = arg;
+	struct json		*j = arg;
+	struct json_value	*v = j->open[--j->depth];
 
-	j->depth--;
+	v->raw.len = (size_t)(j->text + yajl_get_bytes_consumed(j->yajl) -
+	    (const char *)v->raw.p);
 	return 1;
 }
 
 struct json *
 json_parse(const char *text, size_t len, size_t max_values, const char **why)
+{
+	return json_parse_deep(text, len, max_values, JSON_DEPTH_MAX, why);
+}
+
+struct json *
+json_parse_deep(const char *text, size_t len, size_t max_values,
+    unsigned int depth, const char **why)
 {
 	struct json	*j;
 	yajl_handle	 h = NULL;
@@ -286,6 +298,7 @@ json_parse(const char *text, size_t len, size_t max_values, const char **why)
 		return NULL;
 	j->text = text;
 	j->end = text + len;
+	j->depth_max = depth < JSON_DEPTH_DEEP ? depth : JSON_DEPTH_DEEP;
 	j->left = max_values != 0 ? max_values : JSON_VALUES_MAX;
 	if (!utf8_valid(text, len)) {
 		*why = "not UTF-8";
@@ -293,6 +306,7 @@ json_parse(const char *text, size_t len, size_t max_values, const char **why)
 	}
 	if ((h = yajl_alloc(&callbacks, NULL, j)) == NULL)
 		goto bad;
+	j->yajl = h;
 	(void)yajl_config(h, yajl_dont_validate_strings, 1);
 	st = yajl_parse(h, (const unsigned char *)text, len);
 	if (st == yajl_status_ok)
@@ -376,6 +390,12 @@ json_find(const struct json_value *v, const char *key)
 		if (slice_is(m->key, key))
 			found = m;
 	return found;
+}
+
+struct slice
+json_raw(const struct json_value *v)
+{
+	return v == NULL ? (struct slice){ "", 0 } : v->raw;
 }
 
 bool

@@ -35,6 +35,7 @@
 #include "proto/msg.h"		/* struct slice */
 
 #define JSON_DEPTH_MAX	16	/* nesting; ours needs 4 */
+#define JSON_DEPTH_DEEP	64	/* at most, of json_parse_deep */
 #define JSON_VALUES_MAX	65536	/* values in a text, when 0 is given */
 
 enum json_type {
@@ -52,6 +53,9 @@ struct json_value;
  */
 struct json	*json_parse(const char *text, size_t len, size_t max_values,
 		    const char **why);
+/* The same with a nesting of at most depth, for texts that are others'. */
+struct json	*json_parse_deep(const char *text, size_t len,
+		    size_t max_values, unsigned int depth, const char **why);
 /* NULL is fine. */
 void		 json_free(struct json *);
 const struct json_value *json_root(const struct json *);
@@ -63,6 +67,8 @@ const struct json_value *json_first(const struct json_value *);
 const struct json_value *json_next(const struct json_value *);
 size_t		 json_count(const struct json_value *);
 struct slice	 json_key(const struct json_value *);	/* of a member */
+/* The text of an object or array as it came; empty for others. */
+struct slice	 json_raw(const struct json_value *);
 /* The last member of that name, NULL if there is none. */
 const struct json_value *json_find(const struct json_value *, const char *);
 

@@ -124,7 +124,7 @@ static const struct policy policies[ROLE_MAX] = {
 	},
 	[ROLE_LLM] = {
 		.role = ROLE_LLM,
-		.name = "llm", .binary = NULL,
+		.name = "llm", .binary = "xbot-llm",
 		.user = "_xbotllm", .root = POLICY_ROOT_HOST,
 		.rights = MAY_CONNECT_TCP | MAY_THREAD | MAY_READ,
 		.nofile = 1024, .data_mb = 512,

@@ -121,6 +121,14 @@ int		 v1_parse(char *, size_t, struct v1_message *,
  */
 bool		 v1_members(const struct v1_value *, struct v1_member *,
 		    size_t);
+/* Any one JSON value that is the whole text; false: it is not. */
+bool		 v1_value(char *, size_t, struct v1_value *);
+/* The members of an object in their order, one a call: false at the end, or no
+ * object.  Eats the object. */
+bool		 v1_pair(struct v1_value *, struct v1_value *key,
+		    struct v1_value *value);
+/* The text as it came, with quotes and brackets; not after v1_string. */
+struct slice	 v1_raw(const struct v1_value *);
 /* The elements of an array, one a call: false at the end, or no array.
  * Eats the array. */
 bool		 v1_element(struct v1_value *, struct v1_value *);

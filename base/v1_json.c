@@ -309,6 +309,57 @@ v1_parse(char *text, size_t len, struct v1_message *msg, const char **why)
 }
 
 bool
+v1_value(char *text, size_t len, struct v1_value *v)
+{
+	char *end = text + len, *p = scan_value(text, end, 0, v);
+
+	return p != NULL && skip_space(p, end) == end;
+}
+
+bool
+v1_pair(struct v1_value *object, struct v1_value *key, struct v1_value *value)
+{
+	char *end, *p;
+
+	if (object->kind != V1_OBJECT)
+		return false;
+	end = object->p + object->len;
+	p = skip_space(object->p, end);
+	if (p < end && *p == ',')
+		p = skip_space(p + 1, end);
+	/* It was scanned when it was found: what is no key is the end. */
+	if (p == end || *p != '"' ||
+	    (p = scan_string(p + 1, end, key)) == NULL ||
+	    (p = skip_space(p, end)) == end || *p != ':' ||
+	    (p = scan_value(p + 1, end, 0, value)) == NULL) {
+		object->len = 0;
+		return false;
+	}
+	object->p = p;
+	object->len = (size_t)(end - p);
+	return true;
+}
+
+struct slice
+v1_raw(const struct v1_value *v)
+{
+	switch (v->kind) {
+	case V1_STRING:
+		return (struct slice){ v->p - 1, v->len + 2 };
+	case V1_ARRAY:
+	case V1_OBJECT:
+		return (struct slice){ v->p - 1, v->len + 1 };
+	case V1_NULL:
+	case V1_BOOL:
+	case V1_NUMBER:
+		return (struct slice){ v->p, v->len };
+	case V1_ABSENT:
+		break;
+	}
+	return (struct slice){ "null", 4 };
+}
+
+bool
 v1_element(struct v1_value *array, struct v1_value *element)
 {
 	char *end, *p;

@@ -23,10 +23,11 @@ skill='
 	libevent-2.1-7 libhttp-parser2.9 libmsgpackc2 libpython3.11 libseccomp2
 	libssl3 libwslay1 libyajl2
 '
-# clang: the fuzzers; util-linux: setpriv, unshare; docker.io: an Engine of the
-# tests' own, busybox-static: its images
+# nodejs, npm: clients of streams and of language models; clang: the fuzzers;
+# util-linux: setpriv, unshare; docker.io: an Engine of the tests' own,
+# busybox-static: its images
 tests='
-	bash ca-certificates curl openssl procps python3 python3-msgpack
+	bash ca-certificates curl nodejs npm openssl procps python3 python3-msgpack
 	python3-pip python3-requests python3-venv python3-websockets tmux
 	util-linux vim
 	mandoc shellcheck clang clang-format libclang-rt-14-dev
@@ -49,6 +50,11 @@ installed() {
 collect() {	# packages
 	for package; do
 		installed "$package" && continue
+		# Node comes from elsewhere too, and Debian's npm bites that.
+		case $package in
+		nodejs|npm)
+			command -v "${package%js}" >/dev/null && continue ;;
+		esac
 		case " $missing " in
 		*" $package "*) ;;
 		*) missing="$missing $package" ;;

@@ -304,6 +304,15 @@ on_bye(const void *body, uint64_t print)
 	die("the host said bye");
 }
 
+/* PID 1's standard error is what `docker logs` shows. */
+static void
+on_note(const void *body, uint64_t print)
+{
+	const struct exec_note	*m = body;
+
+	warn_log("%.*s", (int)m->text.len, (const char *)m->text.p);
+}
+
 static void
 on_job_data(const void *body, uint64_t print)
 {
@@ -401,6 +410,7 @@ static const struct {
 	{ EXEC_BYE,		on_bye },
 	{ EXEC_PING,		on_ping },
 	{ EXEC_PONG,		on_ignored },
+	{ EXEC_NOTE,		on_note },
 	{ EXEC_JOB_START,	on_start },
 	{ EXEC_JOB_DATA,	on_job_data },
 	{ EXEC_JOB_CREDIT,	on_job_credit },

@@ -22,9 +22,17 @@
 /* An emptied buffer above this is given back: idle edges cost nothing. */
 #define BUF_KEEP	(64 * 1024)
 
+static void
+wipe(const struct buf *b, size_t from, size_t n)
+{
+	if (b->secret && n > 0)
+		explicit_bzero(b->mem + from, n);
+}
+
 void
 buf_clear(struct buf *b)
 {
+	wipe(b, 0, b->cap);
 	free(b->mem);
 	memset(b, 0, sizeof(*b));
 }
@@ -39,6 +47,7 @@ buf_reserve(struct buf *b, size_t n)
 		return b->mem == NULL ? NULL : b->mem + b->off + b->len;
 	if (b->off != 0) {
 		memmove(b->mem, b->mem + b->off, b->len);
+		wipe(b, b->len, b->off);
 		b->off = 0;
 		if (n <= b->cap - b->len)
 			return b->mem + b->len;
@@ -46,7 +55,14 @@ buf_reserve(struct buf *b, size_t n)
 	cap = b->cap < 4096 ? 4096 : b->cap;
 	while (cap - b->len < n)
 		cap *= 2;
-	if ((mem = realloc(b->mem, cap)) == NULL)
+	if (b->secret) {
+		if ((mem = malloc(cap)) == NULL)
+			return NULL;
+		if (b->len > 0)
+			memcpy(mem, b->mem, b->len);
+		wipe(b, 0, b->cap);
+		free(b->mem);
+	} else if ((mem = realloc(b->mem, cap)) == NULL)
 		return NULL;
 	b->mem = mem;
 	b->cap = cap;
@@ -70,12 +86,14 @@ buf_add(struct buf *b, const void *p, size_t n)
 void
 buf_drain(struct buf *b, size_t n)
 {
+	wipe(b, b->off, n < b->len ? n : b->len);
 	if (n < b->len) {
 		b->off += n;
 		b->len -= n;
 		return;
 	}
 	b->off = b->len = 0;
+	b->secret = false;
 	if (b->cap > BUF_KEEP)
 		buf_clear(b);
 }

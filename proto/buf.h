@@ -22,6 +22,7 @@
 #ifndef PROTO_BUF_H
 #define PROTO_BUF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,7 @@ struct buf {
 	size_t	 off;		/* first byte not yet drained */
 	size_t	 len;		/* bytes from off on */
 	size_t	 cap;
+	bool	 secret;	/* what leaves it is wiped, until it is empty */
 };
 
 /* All-zero is a valid empty buf. */

@@ -117,10 +117,12 @@ msg_encode(const struct schema *schema, struct buf *out, uint16_t type,
 		errno = ENOMEM;
 		goto fail;
 	}
-	for (i = 0; i < m->nfields; i++)
+	for (i = 0; i < m->nfields; i++) {
+		out->secret |= m->fields[i].type == FIELD_SECRET;
 		if (field_pack(&pk, &m->fields[i],
 		    (const uint8_t *)body + m->fields[i].off) == -1)
 			goto fail;
+	}
 	n = out->len - before - 4;
 	if (n > FRAME_MAX) {
 		errno = EMSGSIZE;

@@ -34,10 +34,12 @@
 #include "runner/fetch.h"
 #include "runner/launch.h"
 #include "runner/link.h"
+#include "runner/llm.h"
 #include "runner/options.h"
 #include "runner/resolve.h"
 #include "runner/secret.h"
 #include "runner/url.h"
+#include "runner/v1_llm.h"
 #include "runner/v1_req.h"
 #include "runner/v1_stream.h"
 #include "runner/v1_task.h"
@@ -58,7 +60,6 @@ static struct {
 } run;
 
 static bool	options_check(struct options *);
-static bool	llm_check(const struct options *);
 static bool	server_check(struct options *, struct url *);
 static bool	way_find(const struct options *, const struct url *,
 		    struct link_conf *);
@@ -68,27 +69,10 @@ static void	run_stop(void);
 static void	on_link_done(bool);
 static void	on_launch_done(void);
 static void	on_ready(bool);
+static void	on_listed(void);
 static void	on_signal(evutil_socket_t, short, void *);
 static void	on_child(evutil_socket_t, short, void *);
 static void	signals_watch(struct event_base *);
-
-/* The flags of language models are read, checked and not yet used. */
-static bool
-llm_check(const struct options *o)
-{
-	if (o->llm_provider[0] != '\0' &&
-	    strcmp(o->llm_provider, "openai") != 0 &&
-	    strcmp(o->llm_provider, "anthropic") != 0) {
-		log_errorx("unknown LLM provider: --llm-provider is openai or "
-		    "anthropic");
-		return false;
-	}
-	if (o->llm_provider[0] != '\0' || o->llm_api_key[0] != '\0' ||
-	    o->llm_base_url[0] != '\0' || o->llm_model[0] != '\0')
-		log_warnx("LLM flags: not built into this version; the server "
-		    "is told of no LLM");
-	return true;
-}
 
 /* Everything that can be wrong before anything is started. */
 static bool
@@ -113,7 +97,7 @@ options_check(struct options *o)
 	}
 	if (strcmp(o->mode, "native") != 0 && strcmp(o->mode, "docker") != 0)
 		log_warnx("--mode: only docker is special; this is native");
-	return llm_check(o);
+	return true;
 }
 
 static bool
@@ -186,8 +170,17 @@ on_ready(bool good)
 	}
 	conf->reg.workspace = launch_workspace();
 	conf->reg.shell = launch_shell();
+	llm_list_start(run.base, on_listed);
+}
+
+/* What the server is told of the language model is known, too. */
+static void
+on_listed(void)
+{
+	if (run.stopping)
+		return;
 	run.linked = true;
-	link_start(run.base, conf, on_link_done);
+	link_start(run.base, run.link_conf, on_link_done);
 }
 
 static void
@@ -276,7 +269,10 @@ start(const struct options *o, const struct url *u, struct link_conf *conf)
 	    docker ? "docker, image " : "native",
 	    docker ? o->docker_image : "", u->authority, o->user_id,
 	    workspace, o->full_control ? ", full control" : "");
+	if (!llm_init(run.base, o))
+		return false;
 	fetch_init(run.base);
+	v1_llm_init(run.base);
 	v1_stream_init(run.base);
 	v1_task_init(run.base);
 	v2_init(run.base);
@@ -326,6 +322,7 @@ main(int argc, char *argv[])
 		return 1;
 	}
 	event_base_dispatch(run.base);
+	llm_clear();
 	options_clear(&o);
 	url_clear(&u);
 	tls_client_free(conf.tls);

@@ -25,6 +25,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/ws.h"
+#include "runner/llm.h"
 #include "runner/register.h"
 
 static const struct advice {
@@ -57,6 +58,10 @@ register_send(struct ws *ws, const struct registration *reg, bool v2)
 	jsonw_text(&w, "auth_token", reg->token);
 	jsonw_text(&w, "workspace", reg->workspace);
 	jsonw_text(&w, "shell", reg->shell);
+	if (llm_on()) {
+		jsonw_text(&w, "llm_provider", llm_provider());
+		jsonw_text(&w, "llm_model", llm_registered());
+	}
 	if (v2 && reg->name[0] != '\0')
 		jsonw_text(&w, "name", reg->name);
 	jsonw_end(&w);

@@ -29,6 +29,7 @@
 #include "runner/launch.h"
 #include "runner/reply.h"
 #include "runner/v1_in.h"
+#include "runner/v1_llm.h"
 #include "runner/v1_out.h"
 #include "runner/v1_req.h"
 #include "runner/v1_stream.h"
@@ -46,7 +47,6 @@ static void	start_remove_all(struct request *);
 static void	start_stat(struct request *);
 static void	start_read_dir(struct request *);
 static void	start_download(struct request *);
-static void	start_llm(struct request *);
 static void	start_path(struct request *, uint16_t);
 static void	on_downloaded(void *, const struct fetched *);
 static uint32_t	perm_of(int64_t, uint32_t);
@@ -71,8 +71,8 @@ static void	(*const rows[V1_TYPE_MAX])(struct request *) = {
 	[V1_PTY_STDIN] =	stream_input,
 	[V1_PTY_RESIZE] =	stream_resize,
 	[V1_PTY_CLOSE] =	stream_close,
-	[V1_LLM_GENERATE] =	start_llm,
-	[V1_LLM_MODELS] =	start_llm,
+	[V1_LLM_GENERATE] =	start_llm_generate,
+	[V1_LLM_MODELS] =	start_llm_models,
 };
 
 static bool	feed_decode(struct op *);
@@ -350,13 +350,4 @@ start_download(struct request *r)
 		req_refuse(r, why.code, "%s", why.why);
 		op_free(op);
 	}
-}
-
-/* -- language models: none yet -- */
-
-static void
-start_llm(struct request *r)
-{
-	req_refuse(r, XERR_ENOTSUP, "no language model is configured on this "
-	    "runner");
 }

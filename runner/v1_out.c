@@ -38,6 +38,7 @@
 #include "runner/op.h"
 #include "runner/reply.h"
 #include "runner/v1_in.h"
+#include "runner/v1_llm.h"
 #include "runner/v1_out.h"
 #include "runner/v1_stream.h"
 #include "runner/v1_task.h"
@@ -143,6 +144,7 @@ v1_out_abandon(void)
 
 	v1_stream_abandon();
 	v1_task_away();
+	v1_llm_abandon();
 	while ((op = op_any()) != NULL) {
 		if (op->fetch != NULL)
 			fetch_cancel(op->fetch);

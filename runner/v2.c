@@ -106,6 +106,8 @@ static const struct {
 	{ EXEC_TASK_READ,	V2_UP,		v2_on_open },
 	{ EXEC_TASK_KILL,	V2_UP,		v2_on_open },
 	{ EXEC_FETCH,		V2_UP,		v2_on_fetch },
+	{ EXEC_LLM_CALL,	V2_UP,		v2_on_llm_call },
+	{ EXEC_LLM_SETTINGS,	V2_UP,		v2_on_llm_settings },
 };
 
 void

@@ -33,13 +33,16 @@
 #include "proto/jobs.h"
 #include "runner/fetch.h"
 #include "runner/launch.h"
+#include "runner/llm.h"
 #include "runner/v2.h"
 #include "runner/v2_job.h"
+#include "runner/v2_llm.h"
 
 #define BUCKETS		256	/* job ids are random */
 #define JOBS_MAX	1024	/* as many as an executor takes */
 #define STREAMS		4
 #define NO_INPUT	255
+#define LLM_WINDOW	(1024 * 1024)	/* of a call's body */
 
 /* What the server asked for and what has not ended. */
 struct job {
@@ -52,6 +55,7 @@ struct job {
 	uint8_t		 input;		/* the stream that it reads */
 	uint64_t	 in_sent, in_credit;
 	struct fetch	*fetch;		/* borrowed */
+	struct v2_llm	*llm;		/* owned; or NULL */
 	char		*name;		/* of a fetched file; owned */
 	uint64_t	 held[STREAMS];	/* credit, while the link is full */
 };
@@ -67,6 +71,8 @@ static struct job	*job_open(const struct msg *);
 static void		 job_eof(struct job *);
 static void		 refuse(const struct id16 *, enum xerr, const char *);
 static void		 on_fetched(void *, const struct fetched *);
+static void		 on_llm_ended(void *);
+static void		 llm_input(struct job *, struct slice);
 
 /* Whatever opens an operation, or is about one, begins with its job. */
 _Static_assert(offsetof(struct exec_file_stat, job) == 0 &&
@@ -80,6 +86,7 @@ _Static_assert(offsetof(struct exec_file_stat, job) == 0 &&
     offsetof(struct exec_task_read, job) == 0 &&
     offsetof(struct exec_task_kill, job) == 0 &&
     offsetof(struct exec_fetch, job) == 0 &&
+    offsetof(struct exec_llm_call, job) == 0 &&
     offsetof(struct exec_job_start, job) == 0, "job_open");
 
 static struct job *
@@ -98,6 +105,7 @@ job_drop(struct job *j)
 {
 	LIST_REMOVE(j, entry);
 	njobs--;
+	v2_llm_free(j->llm);
 	free(j->name);
 	free(j);
 }
@@ -139,8 +147,8 @@ job_open(const struct msg *m)
 	if ((j = calloc(1, sizeof(*j))) == NULL)
 		fatalx("out of memory");
 	j->id = *id;
-	j->input = m->type == EXEC_JOB_START ? STREAM_STDIN :
-	    m->type == EXEC_FILE_PUT ? STREAM_FILE : NO_INPUT;
+	j->input = m->type == EXEC_JOB_START || m->type == EXEC_LLM_CALL ?
+	    STREAM_STDIN : m->type == EXEC_FILE_PUT ? STREAM_FILE : NO_INPUT;
 	LIST_INSERT_HEAD(&buckets[id->b[0]], j, entry);
 	njobs++;
 	return j;
@@ -171,6 +179,8 @@ v2_jobs_cancel(void)
 			cancel.job = j->id;
 			if (j->fetch != NULL)
 				fetch_cancel(j->fetch);
+			else if (j->llm != NULL)
+				;	/* its connection goes with it */
 			else if (!j->task)
 				launch_send(EXEC_JOB_CANCEL, &cancel);
 			else if (!j->in_eof)
@@ -205,7 +215,10 @@ v2_on_input(const struct msg *m)
 		return;
 	}
 	j->in_sent += b->bytes.len;
-	launch_send(m->type, m->body);
+	if (j->llm != NULL)
+		llm_input(j, b->bytes);
+	else
+		launch_send(m->type, m->body);
 }
 
 void
@@ -214,10 +227,16 @@ v2_on_eof(const struct msg *m)
 	const struct exec_job_eof	*b = m->body;
 	struct job			*j = job_find(&b->job);
 
-	if (j == NULL)
+	/* What has no body may say so. */
+	if (j == NULL || (j->llm != NULL && j->in_eof))
 		return;
 	if (b->stream != j->input || j->in_eof || b->offset != j->in_sent) {
 		v2_refuse("end of input out of order");
+		return;
+	}
+	if (j->llm != NULL) {
+		j->in_eof = true;
+		v2_llm_eof(j->llm);
 		return;
 	}
 	job_eof(j);
@@ -255,7 +274,7 @@ v2_on_cancel(const struct msg *m)
 	const struct exec_job_cancel	*b = m->body;
 	struct job			*j = job_find(&b->job);
 
-	if (j == NULL || j->fetch == NULL) {
+	if (j == NULL || (j->fetch == NULL && j->llm == NULL)) {
 		launch_send(m->type, m->body);
 		return;
 	}
@@ -264,16 +283,24 @@ v2_on_cancel(const struct msg *m)
 	refuse(&b->job, XERR_EIO, "cancelled");
 }
 
+static void
+job_credit(struct job *j, const struct exec_job_credit *credit)
+{
+	if (j == NULL || j->llm == NULL)
+		launch_send(EXEC_JOB_CREDIT, credit);
+	else if (credit->stream == STREAM_FILE)
+		v2_llm_credit(j->llm, credit->upto);
+}
+
 /* While the link is full, whoever produces gets no more of it. */
 void
 v2_on_credit(const struct msg *m)
 {
 	const struct exec_job_credit	*b = m->body;
-	struct job			*j;
+	struct job			*j = job_find(&b->job);
 
-	if (!v2_is_full() || b->stream >= STREAMS ||
-	    (j = job_find(&b->job)) == NULL) {
-		launch_send(m->type, m->body);
+	if (!v2_is_full() || b->stream >= STREAMS || j == NULL) {
+		job_credit(j, b);
 		return;
 	}
 	if (b->upto > j->held[b->stream])
@@ -299,7 +326,7 @@ v2_jobs_release(void)
 				credit.upto = j->held[credit.stream];
 				j->held[credit.stream] = 0;
 				if (credit.upto > 0)
-					launch_send(EXEC_JOB_CREDIT, &credit);
+					job_credit(j, &credit);
 			}
 		}
 	}
@@ -352,6 +379,79 @@ on_fetched(void *arg, const struct fetched *f)
 	v2_send(EXEC_JOB_DONE, &done);
 }
 
+/* -- language models: the provider is asked by ourselves -- */
+
+static void
+llm_grant(struct job *j)
+{
+	const struct exec_job_credit	 credit = { j->id, STREAM_STDIN,
+					    j->in_sent + LLM_WINDOW };
+
+	if (j->in_credit - j->in_sent > LLM_WINDOW / 2)
+		return;
+	j->in_credit = credit.upto;
+	v2_send(EXEC_JOB_CREDIT, &credit);
+}
+
+void
+v2_on_llm_call(const struct msg *m)
+{
+	const struct exec_llm_call	*b = m->body;
+	struct job			*j;
+	const char			*why;
+	enum xerr			 code;
+
+	if ((j = job_open(m)) == NULL)
+		return;
+	if ((j->llm = v2_llm_new(b, on_llm_ended, j, &code, &why)) == NULL) {
+		job_drop(j);
+		refuse(&b->job, code, why);
+	} else if (b->what == LLM_MODELS) {
+		j->in_eof = true;
+		v2_llm_eof(j->llm);
+	} else
+		llm_grant(j);
+}
+
+static void
+llm_input(struct job *j, struct slice bytes)
+{
+	const struct id16	 id = j->id;
+
+	if (v2_llm_input(j->llm, bytes)) {
+		llm_grant(j);
+		return;
+	}
+	job_drop(j);
+	refuse(&id, XERR_E2BIG, "the request is too large for this runner");
+}
+
+static void
+on_llm_ended(void *arg)
+{
+	struct job	*j = arg;
+
+	j->llm = NULL;		/* it has freed itself */
+	job_drop(j);
+}
+
+void
+v2_on_llm_settings(const struct msg *m)
+{
+	const struct exec_llm_settings	*b = m->body;
+	const struct exec_job_done	 done = { b->job };
+	const char			*why;
+	enum xerr			 code = llm_change(b, &why);
+
+	/* The frame is the connection's memory, and used again. */
+	if (b->key.len > 0)
+		explicit_bzero((void *)(uintptr_t)b->key.p, b->key.len);
+	if (code != XERR_NONE)
+		refuse(&b->job, code, why);
+	else
+		v2_send(EXEC_JOB_DONE, &done);
+}
+
 /* -- to the server -- */
 
 static void
@@ -392,9 +492,14 @@ v2_lost(void)
 	struct job	*j;
 	size_t		 i;
 
+	/* From the start again each time: an end may be the link's. */
 	for (i = 0; i < BUCKETS; i++)
-		while ((j = LIST_FIRST(&buckets[i])) != NULL)
-			job_end(j);
+		for (j = LIST_FIRST(&buckets[i]); j != NULL; )
+			if (j->llm == NULL) {
+				job_end(j);
+				j = LIST_FIRST(&buckets[i]);
+			} else
+				j = LIST_NEXT(j, entry);
 }
 
 size_t

@@ -40,6 +40,8 @@ bool	 v2_is_used(void);
 void	 v2_on_start(const struct msg *);
 void	 v2_on_open(const struct msg *);
 void	 v2_on_fetch(const struct msg *);
+void	 v2_on_llm_call(const struct msg *);
+void	 v2_on_llm_settings(const struct msg *);
 void	 v2_on_credit(const struct msg *);
 void	 v2_on_cancel(const struct msg *);
 void	 v2_on_input(const struct msg *);

@@ -75,9 +75,9 @@ enum conf_key {
 	CONF_K_AUDIT_LOG, CONF_K_NEED, CONF_K_MODE, CONF_K_REMOTE,
 	CONF_K_HOST, CONF_K_AUTH_TOKEN, CONF_K_API_TOKEN, CONF_K_WEB_USER,
 	CONF_K_USER_EXEC, CONF_K_USER_TASK, CONF_K_USER_PTY,
-	CONF_K_USER_RATE,
+	CONF_K_USER_LLM, CONF_K_USER_RATE,
 	CONF_K_LIMIT_JSON, CONF_K_LIMIT_HEADER, CONF_K_LIMIT_OUTPUT,
-	CONF_K_LIMIT_FILE,
+	CONF_K_LIMIT_FILE, CONF_K_LIMIT_LLM,
 	CONF_K_NONE, CONF_K_NONE_UIDS, CONF_K_NONE_WORKSPACE,
 	CONF_K_NONE_CPU, CONF_K_NONE_NPROC, CONF_K_NONE_NOFILE,
 	CONF_K_NONE_FSIZE, CONF_K_NONE_AS,
@@ -89,7 +89,7 @@ enum conf_key {
 	CONF_K_REMOTE_BLOCK, CONF_K_REMOTE_SKILLS, CONF_K_REMOTE_AGENTS,
 	CONF_K_REMOTE_MESSAGE, CONF_K_REMOTE_BUDGET,
 	CONF_K_LLM, CONF_K_LLM_PROVIDER, CONF_K_LLM_URL, CONF_K_LLM_MODEL,
-	CONF_K_LLM_KEY,
+	CONF_K_LLM_TIMEOUT, CONF_K_LLM_IDLE, CONF_K_LLM_CA, CONF_K_LLM_KEY,
 	CONF_K_SKILL_ONLY,
 	CONF_K_SKILL, CONF_K_SKILL_LISTEN, CONF_K_SKILL_TOKEN,
 	CONF_K_SKILL_POLICY, CONF_K_SKILL_API_URL, CONF_K_SKILL_TIMEOUT,
@@ -198,6 +198,9 @@ struct conf_llm {
 	enum conf_provider	 provider;
 	char			*base_url;
 	char			*model;
+	uint32_t		 timeout;	/* seconds to the first byte */
+	uint32_t		 idle;		/* and between any two */
+	char			*ca;		/* NULL: the system's bundle */
 	struct conf_secret	 key;
 };
 
@@ -247,6 +250,7 @@ struct conf {
 	uint32_t		 user_exec;
 	uint32_t		 user_task;
 	uint32_t		 user_pty;
+	uint32_t		 user_llm;
 	uint32_t		 user_rate;	/* requests a second */
 
 	/* http-api.md, bytes */
@@ -254,6 +258,7 @@ struct conf {
 	uint64_t		 limit_header;
 	uint64_t		 limit_output;	/* a stream of one command */
 	uint64_t		 limit_file;
+	uint64_t		 limit_llm;	/* body of a model's call */
 
 	struct conf_none	 none;
 	struct conf_docker	 docker;

@@ -80,6 +80,8 @@ const struct conf_row conf_rows[CONF_K_MAX] = {
 			    1, 10000, "32"),
 [CONF_K_USER_PTY] =	N("user limit pty", CONF_T_NUM, user_pty,
 			    1, 10000, "8"),
+[CONF_K_USER_LLM] =	N("user limit llm", CONF_T_NUM, user_llm,
+			    1, 10000, "16"),
 [CONF_K_USER_RATE] =	N("user limit rate", CONF_T_RATE, user_rate,
 			    1, 1000000, "200/s"),
 /* a body is held in memory while it is parsed, once a connection */
@@ -91,6 +93,9 @@ const struct conf_row conf_rows[CONF_K_MAX] = {
 			    KB(1), GB(1), "16M"),
 [CONF_K_LIMIT_FILE] =	N("limit file", CONF_T_SIZE, limit_file,
 			    KB(1), RLMAX, "4G"),
+/* images travel inside of it, in base64; 32 MB is Anthropic's own limit */
+[CONF_K_LIMIT_LLM] =	N("limit llm", CONF_T_SIZE, limit_llm,
+			    KB(1), MB(64), "32M"),
 
 [CONF_K_NONE] =		BYHAND(NULL, "none"),
 [CONF_K_NONE_UIDS] =	BYHAND("none", "user or uid range"),
@@ -148,6 +153,11 @@ const struct conf_row conf_rows[CONF_K_MAX] = {
 [CONF_K_LLM_URL] =	BS("llm", "base url", CONF_T_URL, llm.base_url,
 			    NULL, NULL),
 [CONF_K_LLM_MODEL] =	BS("llm", "model", CONF_T_TEXT, llm.model, NULL, NULL),
+[CONF_K_LLM_TIMEOUT] =	BN("llm", "timeout", CONF_T_TIME, llm.timeout,
+			    1, 3600, "5m"),
+[CONF_K_LLM_IDLE] =	BN("llm", "idle timeout", CONF_T_TIME, llm.idle,
+			    1, 3600, "2m"),
+[CONF_K_LLM_CA] =	BS("llm", "ca file", CONF_T_PATH, llm.ca, NULL, NULL),
 [CONF_K_LLM_KEY] =	BYHAND("llm", "api key"),
 
 [CONF_K_SKILL_ONLY] =	W("skill only", CONF_T_NONE, skill_only, NULL, NULL),

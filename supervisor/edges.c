@@ -32,10 +32,12 @@ static const struct {
 	{ ROLE_FRONT,	ROLE_LEDGER },
 	{ ROLE_FRONT,	ROLE_NONE },
 	{ ROLE_FRONT,	ROLE_REMOTE },
+	{ ROLE_FRONT,	ROLE_LLM },
 	{ ROLE_FRONT,	ROLE_SKILL },
 	{ ROLE_CONTROL,	ROLE_LEDGER },
 	{ ROLE_CONTROL,	ROLE_NONE },
 	{ ROLE_CONTROL,	ROLE_REMOTE },
+	{ ROLE_CONTROL,	ROLE_LLM },
 	{ ROLE_NONE,	ROLE_LEDGER },
 	{ ROLE_REMOTE,	ROLE_LEDGER },
 	{ ROLE_FRONT,	ROLE_BOX },
@@ -51,12 +53,12 @@ static const struct {
 /*
  * By how much of strangers' input a process parses: front takes bytes from
  * anybody, remote from runners, box and none from their executors, skill from
- * its runs, control from administrators only, docker from the Engine, ledger
- * and reaper from none of them.
+ * its runs, control from administrators only, docker from the Engine, llm from
+ * one provider, ledger and reaper from none of them.
  */
 static const enum role by_trust[] = {
-	ROLE_LEDGER, ROLE_REAPER, ROLE_DOCKER, ROLE_CONTROL, ROLE_NONE,
-	ROLE_BOX, ROLE_REMOTE, ROLE_SKILL, ROLE_FRONT,
+	ROLE_LEDGER, ROLE_REAPER, ROLE_DOCKER, ROLE_CONTROL, ROLE_LLM,
+	ROLE_NONE, ROLE_BOX, ROLE_REMOTE, ROLE_SKILL, ROLE_FRONT,
 };
 
 static bool

@@ -116,14 +116,6 @@ report_early(void *arg, enum conf_severity severity, const char *text)
 	    text);
 }
 
-/* What this version was told to do and cannot yet. */
-static void
-conf_warn(const struct conf *conf)
-{
-	if (conf->llm.enabled)
-		log_warnx("llm is not built into this version");
-}
-
 /* Descriptors of a process must be what we passed, not what we inherited. */
 static void
 descriptors_clean(void)
@@ -307,7 +299,6 @@ start(struct conf *conf)
 {
 	char fault[PATH_MAX + 256];
 
-	conf_warn(conf);
 	if (!conf->is_root && conf->require) {
 		log_errorx("sandbox require: not started as root");
 		return false;

@@ -120,7 +120,7 @@ static char	*arena_dup(const char *, size_t);
 }
 
 %token	<t> STRING
-%token	<t> AGENTS API AS ASSEMBLY AUDIT AUTH BASE BUDGET CAPABILITIES
+%token	<t> AGENTS API AS ASSEMBLY AUDIT AUTH BASE BUDGET CA CAPABILITIES
 %token	<t> CERTIFICATE CONTROL CPU CPUS DIRECTORY DOCKER DROP EXEC EXPORT
 %token	<t> FILE_ FSIZE GROUP HEADER HOST IDLE IMAGE IMPORT INCLUDE JSON KEY
 %token	<t> LEVEL LIMIT LISTEN LLM LOG MEMORY MESSAGE METRICS MODE MODEL
@@ -242,6 +242,7 @@ userlimits	: userlimit
 userlimit	: EXEC word		{ TRY(set(CONF_K_USER_EXEC, &$2)); }
 		| TASK word		{ TRY(set(CONF_K_USER_TASK, &$2)); }
 		| PTY word		{ TRY(set(CONF_K_USER_PTY, &$2)); }
+		| LLM word		{ TRY(set(CONF_K_USER_LLM, &$2)); }
 		| RATE word		{ TRY(set(CONF_K_USER_RATE, &$2)); }
 		;
 
@@ -253,6 +254,7 @@ limit		: JSON word		{ TRY(set(CONF_K_LIMIT_JSON, &$2)); }
 		| HEADER word		{ TRY(set(CONF_K_LIMIT_HEADER, &$2)); }
 		| OUTPUT word		{ TRY(set(CONF_K_LIMIT_OUTPUT, &$2)); }
 		| FILE_ word		{ TRY(set(CONF_K_LIMIT_FILE, &$2)); }
+		| LLM word		{ TRY(set(CONF_K_LIMIT_LLM, &$2)); }
 		;
 
 none		: NONE '{'		{ TRY(block_open(CONF_K_NONE, &$1)); }
@@ -381,6 +383,9 @@ llmopt		: STRING		{ if (unknown(&$1)) YYERROR; }
 		| PROVIDER word		{ TRY(set(CONF_K_LLM_PROVIDER, &$2)); }
 		| BASE URL word		{ TRY(set(CONF_K_LLM_URL, &$3)); }
 		| MODEL word		{ TRY(set(CONF_K_LLM_MODEL, &$2)); }
+		| TIMEOUT word		{ TRY(set(CONF_K_LLM_TIMEOUT, &$2)); }
+		| IDLE TIMEOUT word	{ TRY(set(CONF_K_LLM_IDLE, &$3)); }
+		| CA FILE_ STRING	{ TRY(set(CONF_K_LLM_CA, &$3)); }
 		| API KEY FILE_ STRING	{
 			TRY(token_file(&p.ctx->conf->llm.key, CONF_K_LLM_KEY,
 			    &$4));
@@ -424,7 +429,8 @@ static const struct keyword {
 	{ "agents", AGENTS }, { "api", API }, { "as", AS },
 	{ "assembly", ASSEMBLY }, { "audit", AUDIT }, { "auth", AUTH },
 	{ "base", BASE }, { "budget", BUDGET },
-	{ "capabilities", CAPABILITIES }, { "certificate", CERTIFICATE },
+	{ "ca", CA }, { "capabilities", CAPABILITIES },
+	{ "certificate", CERTIFICATE },
 	{ "control", CONTROL }, { "cpu", CPU }, { "cpus", CPUS },
 	{ "directory", DIRECTORY }, { "docker", DOCKER }, { "drop", DROP },
 	{ "exec", EXEC }, { "export", EXPORT }, { "file", FILE_ },

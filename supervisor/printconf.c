@@ -54,7 +54,7 @@ conf_print(const struct conf *conf, FILE *fp)
 	print_rows(conf, CONF_K_PUBLIC_URL, CONF_K_HOST, fp);
 	print_secret(conf, &conf->auth_token, CONF_K_AUTH_TOKEN, fp);
 	print_secret(conf, &conf->api_token, CONF_K_API_TOKEN, fp);
-	print_rows(conf, CONF_K_WEB_USER, CONF_K_LIMIT_FILE, fp);
+	print_rows(conf, CONF_K_WEB_USER, CONF_K_LIMIT_LLM, fp);
 	print_none(conf, fp);
 	print_docker(conf, fp);
 	fprintf(fp, "remote {\n");
@@ -192,7 +192,7 @@ static void
 print_llm(const struct conf *conf, FILE *fp)
 {
 	fprintf(fp, "llm {\n");
-	print_rows(conf, CONF_K_LLM_PROVIDER, CONF_K_LLM_MODEL, fp);
+	print_rows(conf, CONF_K_LLM_PROVIDER, CONF_K_LLM_CA, fp);
 	print_secret(conf, &conf->llm.key, CONF_K_LLM_KEY, fp);
 	fprintf(fp, "}\n");
 }

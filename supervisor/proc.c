@@ -98,12 +98,14 @@ static const struct rules rules_of[ROLE_MAX] = {
 	[ROLE_REMOTE] = PROC_RULES(FROM_R),
 	[ROLE_SKILL] = PROC_RULES(FROM_K),
 	[ROLE_REAPER] = PROC_RULES(FROM_Z),
+	[ROLE_LLM] = PROC_RULES(FROM_M),
 };
 
 /* The steps of an orderly stop; a step waits for the one before. */
-static const enum role stop_order[][6] = {
+static const enum role stop_order[][8] = {
 	{ ROLE_FRONT, ROLE_CONTROL, ROLE_MAX },
-	{ ROLE_NONE, ROLE_BOX, ROLE_REMOTE, ROLE_SKILL, ROLE_REAPER, ROLE_MAX },
+	{ ROLE_NONE, ROLE_BOX, ROLE_REMOTE, ROLE_REAPER, ROLE_LLM, ROLE_SKILL,
+	    ROLE_MAX },
 	{ ROLE_DOCKER, ROLE_MAX },
 	{ ROLE_LEDGER, ROLE_MAX },
 };

@@ -17,6 +17,7 @@
 #include "base/chan.h"
 #include "base/skills.h"
 #include "proto/ctl_msg.h"
+#include "proto/jobs.h"
 #include "supervisor/boxes.h"
 #include "supervisor/certs.h"
 #include "supervisor/conf.h"
@@ -27,6 +28,13 @@ static struct slice
 text(const char *s)
 {
 	return s == NULL ? (struct slice){ "", 0 } : slice_str(s);
+}
+
+static uint8_t
+dialect(const struct conf *conf)
+{
+	return conf->llm.provider == CONF_LLM_ANTHROPIC ? LLM_ANTHROPIC :
+	    LLM_OPENAI;
 }
 
 static void
@@ -50,6 +58,11 @@ slice_front(const struct conf *conf, struct chan *c)
 		.docker_image = text(conf->docker.image),
 		.admin_group = text(conf->control_group),
 		.audit = conf->audit != NULL,
+		.user_llm = conf->user_llm,
+		.llm_max = conf->limit_llm,
+		.llm = conf->llm.enabled,
+		.llm_dialect = dialect(conf),
+		.llm_model = text(conf->llm.model),
 	};
 
 	chan_send(c, CTL_CONF_FRONT, 0, &f);
@@ -127,6 +140,21 @@ slice_remote(const struct conf *conf, struct chan *c)
 }
 
 static void
+slice_llm(const struct conf *conf, struct chan *c)
+{
+	struct ctl_conf_llm l = {
+		.dialect = dialect(conf),
+		.base_url = text(conf->llm.base_url),
+		.key = text(conf->llm.key.value),
+		.ca_file = text(conf->llm.ca),
+		.first_ms = conf->llm.timeout * 1000,
+		.idle_ms = conf->llm.idle * 1000,
+	};
+
+	chan_send(c, CTL_CONF_LLM, 0, &l);
+}
+
+static void
 slice_skill(const struct conf *conf, struct chan *c)
 {
 	static const enum skill_policy policies[] = {
@@ -182,6 +210,12 @@ want_docker(const struct conf *conf)
 	return want_api(conf) && conf->have_docker;
 }
 
+static bool
+want_llm(const struct conf *conf)
+{
+	return want_api(conf) && conf->llm.enabled;
+}
+
 static const struct {
 	bool	(*wanted)(const struct conf *);
 	void	(*send)(const struct conf *, struct chan *);
@@ -195,6 +229,7 @@ static const struct {
 	[ROLE_REMOTE] = { want_remote, slice_remote },
 	[ROLE_SKILL] = { want_skill, slice_skill },
 	[ROLE_REAPER] = { want_docker, slice_reaper },
+	[ROLE_LLM] = { want_llm, slice_llm },
 };
 
 bool

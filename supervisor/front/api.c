@@ -27,6 +27,7 @@
 
 #include "base/log.h"
 #include "supervisor/front/front.h"
+#include "supervisor/front/llm.h"
 #include "supervisor/front/skill.h"
 #include "supervisor/front/tls.h"
 
@@ -36,8 +37,8 @@ static struct table	 requests;
 
 static const struct api_route *const tables[] = {
 	exec_routes, file_routes, task_routes, stream_routes, event_routes,
-	sandbox_routes, download_routes, runner_ws_routes, runner_routes,
-	token_routes, misc_routes, admin_routes
+	sandbox_routes, download_routes, llm_routes, runner_ws_routes,
+	runner_routes, token_routes, misc_routes, admin_routes
 };
 
 static void	 on_request(struct http_req *, void *);
@@ -52,6 +53,9 @@ static const struct api_route *route_find(struct req *, struct http_req *,
 static void	 dispatch(struct req *, struct http_req *);
 static void	 permitted(struct req *);
 static void	 collected(struct http_req *, void *, const char *, size_t);
+static void	 collected_llm(struct http_req *, void *, const char *,
+		    size_t);
+static void	 start_with(struct req *, struct json *, const char *);
 
 const struct http_server_ops api_ops = {
 	.on_request = on_request, .on_tls = tls_accept, .tls_why = tls_why
@@ -204,6 +208,9 @@ permitted(struct req *r)
 	case BODY_OPTIONAL_JSON:
 		http_body_collect(h, front.conf.json_max, collected);
 		break;
+	case BODY_LLM:
+		http_body_collect(h, front.conf.llm_max, collected_llm);
+		break;
 	}
 }
 
@@ -218,7 +225,28 @@ collected(struct http_req *h, void *arg, const char *data, size_t len)
 		r->route->start(r);
 		return;
 	}
-	if ((j = json_parse(data, len, 0, &why)) == NULL) {
+	j = json_parse(data, len, 0, &why);
+	start_with(r, j, why);
+}
+
+/* Others made its form: it nests, and is long. */
+static void
+collected_llm(struct http_req *h, void *arg, const char *data, size_t len)
+{
+	struct req	*r = arg;
+	struct json	*j;
+	const char	*why;
+
+	j = json_parse_deep(data, len, LLM_VALUES, LLM_DEPTH, &why);
+	r->text = (struct slice){ data, len };
+	start_with(r, j, why);
+	r->text = (struct slice){ NULL, 0 };
+}
+
+static void
+start_with(struct req *r, struct json *j, const char *why)
+{
+	if (j == NULL) {
 		req_error(r, XERR_EINVAL, "body: %s", why);
 		return;
 	}

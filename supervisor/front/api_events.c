@@ -98,7 +98,7 @@ events_exec(struct req *r, int exit_code, const char *error,
 	jsonw_end(&w);
 	if (jsonw_ok(&w)) {
 		events_emit("exec", r->user, &b);
-		events_relay(r->user, &b);
+		events_relay("exec", r->user, &b);
 	}
 	buf_clear(&b);
 }

@@ -17,8 +17,9 @@
 /*
  * Management of a user's runners.  Runs in: front, control.  Input is hostile.
  * Questions go to the ledger, which checks everything again; lists come from
- * the pushed copy.  Owns, for the life of a request: a new token's text and an
- * LLM key, both wiped at its end and never stored.
+ * the pushed copy, new LLM settings to the runner itself.  Owns, for the life
+ * of a request: a new token's text and an LLM key, both wiped at its end and
+ * never stored.
  */
 
 #include <stdlib.h>
@@ -28,8 +29,10 @@
 #include "supervisor/front/connect.h"
 #include "supervisor/front/front.h"
 #include "supervisor/front/routes.h"
+#include "supervisor/front/session.h"
 
 #define DEFAULT_IMAGE	"ubuntu:22.04"	/* as xbot-runner's own default */
+#define PUSH_MS		10000		/* for a runner to take settings */
 
 static void	 on_list(struct req *);
 static void	 on_create(struct req *);
@@ -75,13 +78,18 @@ struct work {
 	char	 token[TOKEN_LEN + 1];
 	uint8_t	 hash[TOKEN_HASH];
 	bool	 created;		/* 201, and the name in the answer */
+	bool	 llm_changed;
+	struct session	*session;	/* with the runner; or NULL */
 };
 
 static void
 work_close(struct req *r, void *data)
 {
-	explicit_bzero(data, sizeof(struct work));
-	free(data);
+	struct work *k = data;
+
+	session_drop(k->session);
+	explicit_bzero(k, sizeof(*k));
+	free(k);
 }
 
 static struct work *
@@ -394,24 +402,6 @@ on_llm_done(struct req *r, const struct msg *m)
 		rename_ask(r);
 }
 
-/* Protocol v1 has no message for a new key. */
-static bool
-key_refused(struct req *r, const struct route_runner *n)
-{
-	struct slice s;
-
-	if (json_get_str(r->body, "llm_api_key", &s) == JSON_ABSENT)
-		return false;
-	key_wipe(r);
-	if (n->online)
-		req_error(r, XERR_ENOTSUP, "this runner cannot take a new LLM "
-		    "key; start it with one");
-	else
-		req_error(r, XERR_EOFFLINE, "runner \"%s\" is offline, and "
-		    "keys are not stored here", n->name);
-	return true;
-}
-
 /* A member that is not given keeps what the copy says; -1: wrong, 0, 1. */
 static int
 llm_member(struct req *r, const char *name, char *dst, size_t size,
@@ -421,13 +411,109 @@ llm_member(struct req *r, const char *name, char *dst, size_t size,
 	return (int)req_member(r, name, dst, size);
 }
 
+/* The key of a PATCH: for the runner, if that can take it; false: answered. */
+static bool
+key_take(struct req *r, const struct route_runner *n, struct work *k)
+{
+	enum json_got	 got = req_member(r, "llm_api_key", k->llm_api_key,
+			    sizeof(k->llm_api_key));
+
+	key_wipe(r);
+	if (got == JSON_WRONG || !key_ok(r, k->llm_api_key))
+		return false;
+	if (k->llm_api_key[0] == '\0')
+		return true;
+	if (n->online && n->v2)
+		return true;
+	if (n->online)
+		req_error(r, XERR_ENOTSUP, "this runner cannot take a new LLM "
+		    "key; start it with one");
+	else
+		req_error(r, XERR_EOFFLINE, "runner \"%s\" is offline, and "
+		    "keys are not stored here", n->name);
+	return false;
+}
+
+/* The runner has taken them, or need not: now they are stored. */
+static void
+llm_store(struct req *r)
+{
+	struct work		*k = r->data;
+	struct ctl_runner_llm	 q = { slice_str(r->user),
+				    slice_str(r->seg[0]),
+				    slice_str(k->llm_provider),
+				    slice_str(k->llm_model),
+				    slice_str(k->llm_base_url) };
+
+	if (k->llm_changed)
+		ledger_ask(r, CTL_RUNNER_LLM, &q, on_llm_done);
+	else if (k->new_name[0] != '\0')
+		rename_ask(r);
+	else
+		req_empty(r, 204);
+}
+
+static void
+on_push_msg(struct session *s, struct req *r, const struct msg *m)
+{
+	const struct exec_job_refused	*b = m->body;
+	struct work			*k = r->data;
+
+	if (m->type == EXEC_JOB_DONE || m->type == EXEC_JOB_REFUSED) {
+		session_drop(k->session);
+		k->session = NULL;
+	}
+	if (m->type == EXEC_JOB_DONE)
+		llm_store(r);
+	else if (m->type == EXEC_JOB_REFUSED)
+		req_error(r, b->code != XERR_NONE ? b->code : XERR_EIO,
+		    "%.*s", (int)b->text.len, (const char *)b->text.p);
+}
+
+static void
+on_push_lost(struct session *s, struct req *r, enum xerr code,
+    const char *text)
+{
+	struct work *k = r->data;
+
+	k->session = NULL;
+	req_error(r, code, "%s", text);
+}
+
+/* To the runner that is there; it keeps them in memory only. */
+static void
+llm_push(struct req *r, const char *runner)
+{
+	static const struct session_ops	 ops = { on_push_msg, on_push_lost };
+	const struct route_decision	 d = { XERR_NONE, BACKEND_REMOTE,
+					    runner, "" };
+	struct work			*k = r->data;
+	struct exec_llm_settings	 m = {
+		.provider = slice_str(k->llm_provider),
+		.key = slice_str(k->llm_api_key),
+		.model = slice_str(k->llm_model),
+		.base_url = slice_str(k->llm_base_url)
+	};
+
+	if ((k->session = session_open(r, &d, &ops)) == NULL)
+		return;
+	m.job = session_job(k->session);
+	session_deadline(k->session, PUSH_MS);
+	if (!session_send(k->session, EXEC_LLM_SETTINGS, &m)) {
+		session_drop(k->session);
+		k->session = NULL;
+		req_error(r, XERR_EOFFLINE, "the remote backend is not there");
+	}
+	explicit_bzero(k->llm_api_key, sizeof(k->llm_api_key));
+}
+
 static void
 on_patch(struct req *r)
 {
 	const struct route_runner	*n;
-	struct ctl_runner_llm		 q;
 	struct work			*k;
 	int				 a, b, c;
+	bool				 key;
 
 	if (!name_ok(r, r->seg[0]) || !copy_ready(r) ||
 	    (k = work_new(r)) == NULL)
@@ -436,7 +522,7 @@ on_patch(struct req *r)
 		req_error(r, XERR_ENOENT, "runner \"%s\" not found", r->seg[0]);
 		return;
 	}
-	if (key_refused(r, n) || req_member(r, "name", k->new_name,
+	if (!key_take(r, n, k) || req_member(r, "name", k->new_name,
 	    sizeof(k->new_name)) == JSON_WRONG ||
 	    (json_find(r->body, "name") != NULL && !name_ok(r, k->new_name)) ||
 	    (a = llm_member(r, "llm_provider", k->llm_provider,
@@ -447,15 +533,15 @@ on_patch(struct req *r)
 	    sizeof(k->llm_base_url), n->llm_base_url)) == -1)
 		return;
 	audit(r, "runner.change", r->seg[0]);
-	q = (struct ctl_runner_llm){ slice_str(r->user), slice_str(r->seg[0]),
-	    slice_str(k->llm_provider), slice_str(k->llm_model),
-	    slice_str(k->llm_base_url) };
-	if (a + b + c > 0)
-		ledger_ask(r, CTL_RUNNER_LLM, &q, on_llm_done);
-	else if (k->new_name[0] != '\0')
-		rename_ask(r);
+	key = k->llm_api_key[0] != '\0';
+	k->llm_changed = a + b + c > 0;
+	if (key && k->llm_provider[0] == '\0')
+		req_error(r, XERR_EINVAL, "llm_provider: a key is of one");
+	else if (key || (k->llm_changed && n->online && n->v2 &&
+	    n->llm[0] != '\0'))
+		llm_push(r, n->name);
 	else
-		req_empty(r, 204);
+		llm_store(r);
 }
 
 /* --- choices --- */

@@ -102,19 +102,24 @@ refuse(struct req *r)
 	req_error(r, XERR_EAUTH, "a valid token is needed");
 }
 
-/* The token of the Authorization header; false: none, or no Bearer. */
+/* The token of the Authorization header, or where Anthropic's clients put it;
+ * false: none, or no Bearer. */
 static bool
 bearer(struct req *r, struct slice *token)
 {
 	struct http_req	*h = req_http(r);
 	const char	*value;
 
-	if (h == NULL ||
-	    (value = http_req_header(h, "Authorization")) == NULL ||
-	    strncasecmp(value, "Bearer ", 7) != 0)
+	if (h == NULL)
 		return false;
-	value += 7;
-	value += strspn(value, " ");
+	if ((value = http_req_header(h, "Authorization")) != NULL) {
+		if (strncasecmp(value, "Bearer ", 7) != 0)
+			return false;
+		value += 7;
+		value += strspn(value, " ");
+	} else if (!llm_is_route(r->route) ||
+	    (value = http_req_header(h, "X-Api-Key")) == NULL)
+		return false;
 	*token = slice_str(value);
 	return token->len > 0 && token->len <= TOKEN_MAX;
 }

@@ -89,9 +89,9 @@ events_on_want(struct chan *c, const struct msg *m)
 }
 
 void
-events_relay(const char *user, const struct buf *data)
+events_relay(const char *name, const char *user, const struct buf *data)
 {
-	struct ctl_event_exec	 e = { slice_str(user),
+	struct ctl_event_exec	 e = { slice_str(name), slice_str(user),
 				    { buf_data(data), data->len } };
 	struct chan		*c = child_peer(ROLE_LEDGER);
 
@@ -109,13 +109,15 @@ events_on_exec(struct chan *c, const struct msg *m)
 	char				 user[ID_USER_MAX + 1];
 	size_t				 i;
 
-	if (!slice_copy(user, sizeof(user), e->user))
+	if (!slice_copy(user, sizeof(user), e->user) ||
+	    (!slice_is(e->name, "exec") && !slice_is(e->name, "llm")))
 		return;
 	for (i = 0; i < e->data.len; i++)
 		if ((unsigned char)p[i] < ' ')
 			return;
 	if (nlisteners > 0 && buf_add(&b, p, e->data.len) == 0)
-		events_emit("exec", user, &b);
+		events_emit(slice_is(e->name, "llm") ? "llm" : "exec", user,
+		    &b);
 	buf_clear(&b);
 }
 

@@ -30,7 +30,8 @@ bool	 events_wanted(void);
 /* user's event `name`; data is JSON, lent. */
 void	 events_emit(const char *name, const char *user, const struct buf *data);
 /* The same for those who listen at the other one. */
-void	 events_relay(const char *user, const struct buf *data);
+void	 events_relay(const char *name, const char *user,
+	    const struct buf *data);
 void	 events_on_want(struct chan *, const struct msg *);
 void	 events_on_exec(struct chan *, const struct msg *);
 /* A new ledger: it learns whether somebody listens. */

@@ -40,6 +40,7 @@
 #include "proto/buf.h"
 #include "proto/ctl_msg.h"
 #include "proto/error.h"
+#include "proto/jobs.h"
 #include "supervisor/front/http.h"
 
 struct event_base;
@@ -50,7 +51,12 @@ struct req;
 struct front_conf {
 	uint64_t	 json_max, header_max, output_max, file_max;
 	uint32_t	 user_exec, user_task, user_pty, user_rate;
+	uint32_t	 user_llm;
+	uint64_t	 llm_max;
 	bool		 host, docker, remote, web_server_runner, audit;
+	bool		 llm;
+	enum llm_dialect llm_dialect;
+	char		 llm_model[257];
 	char		 public_url[1025];
 	char		 docker_image[257];
 	char		 admin_group[65];
@@ -88,6 +94,7 @@ enum api_body {
 	BODY_NONE,		/* start() at once */
 	BODY_JSON,		/* collected and parsed: req->body, an object */
 	BODY_OPTIONAL_JSON,	/* the same, or empty: req->body is NULL */
+	BODY_LLM,		/* as BODY_JSON, larger, and req->text */
 	BODY_RAW		/* start() at once; it takes the body itself */
 };
 
@@ -113,7 +120,7 @@ struct api_route {
 extern const struct api_route exec_routes[], file_routes[], misc_routes[],
     admin_routes[], runner_routes[], token_routes[], runner_ws_routes[],
     task_routes[], stream_routes[], event_routes[], download_routes[],
-    sandbox_routes[];
+    sandbox_routes[], llm_routes[];
 
 /* --- requests --- */
 
@@ -127,6 +134,7 @@ struct req {
 	const char		*seg[REQ_SEGS];		/* other {...}, decoded */
 	bool			 service;	/* acts for every user */
 	const struct json_value	*body;	/* BODY_JSON: valid inside start() */
+	struct slice		 text;	/* BODY_LLM: the same, as it came */
 	/* The handler's own; close() is called once at the end, frees it. */
 	void			*data;
 	void			(*close)(struct req *, void *data);
@@ -213,6 +221,16 @@ void	 runner_ws_stop(void);
 /* We are told to stop: their clients are closed with 1001. */
 void	 streams_stop(void);
 
+/* --- api_llm.c --- */
+
+bool	 llm_is_route(const struct api_route *);
+/* An error in the words of the route's dialect; false: it is no such route. */
+bool	 llm_error_body(const struct req *, enum xerr, const char *,
+	    struct buf *);
+/* It went offline: what its model was saying ends here. */
+void	 llm_runner_gone(const char *user, const char *runner);
+void	 llm_metrics(struct buf *);
+
 /* --- events.c --- */
 
 /* We are told to stop: the answers of those who listen end. */
@@ -231,6 +249,9 @@ bool	 limit_pty(struct req *);
 void	 limit_pty_release(const char *user);
 bool	 limit_task(struct req *);
 void	 limit_task_release(const char *user);
+/* Takes one of the user's calls of a model until it is given back. */
+bool	 limit_llm(struct req *);
+void	 limit_llm_release(const char *user);
 /* How many of the user's requests are starting a task. */
 unsigned int limit_task_starting(const char *user);
 

@@ -36,6 +36,7 @@ struct usage {
 	unsigned int	 execs;
 	unsigned int	 ptys;
 	unsigned int	 starting;	/* tasks */
+	unsigned int	 llms;
 	double		 tokens;	/* of the rate; 1 a request */
 	uint64_t	 at_ms;		/* when tokens was right */
 };
@@ -57,7 +58,7 @@ usage_sweep(uint64_t now)
 	swept_ms = now;
 	for (i = 0; i < BUCKETS; i++)
 		for (at = &buckets[i]; (u = *at) != NULL; ) {
-			if (u->execs + u->ptys + u->starting > 0 ||
+			if (u->execs + u->ptys + u->starting + u->llms > 0 ||
 			    now - u->at_ms < 2000) {
 				at = &u->next;
 				continue;
@@ -209,4 +210,28 @@ limit_task_starting(const char *user)
 	struct usage *u = usage_get(user, false);
 
 	return u != NULL ? u->starting : 0;
+}
+
+bool
+limit_llm(struct req *r)
+{
+	struct usage *u;
+
+	if ((u = usage_get(r->user, true)) == NULL || (!front.control &&
+	    front.conf.user_llm != 0 && u->llms >= front.conf.user_llm)) {
+		req_error(r, XERR_EBUSY, "more than %u calls of a model at "
+		    "once", front.conf.user_llm);
+		return false;
+	}
+	u->llms++;
+	return true;
+}
+
+void
+limit_llm_release(const char *user)
+{
+	struct usage *u = usage_get(user, false);
+
+	if (u != NULL && u->llms > 0)
+		u->llms--;
 }

@@ -101,6 +101,7 @@ peer_rules(enum role role, void **arg)
 		[ROLE_BOX] = &session_rules,
 		[ROLE_DOCKER] = &sandbox_rules,
 		[ROLE_REMOTE] = &remote_rules,
+		[ROLE_LLM] = &llm_rules,
 		[ROLE_SKILL] = &skill_rules
 	};
 
@@ -133,6 +134,12 @@ on_conf(struct chan *c, const struct msg *m)
 	n->remote = p->remote;
 	n->web_server_runner = p->web_server_runner;
 	n->audit = p->audit;
+	n->user_llm = p->user_llm;
+	n->llm_max = p->llm_max;
+	n->llm = p->llm;
+	n->llm_dialect = p->llm_dialect == LLM_ANTHROPIC ? LLM_ANTHROPIC :
+	    LLM_OPENAI;
+	(void)slice_copy(n->llm_model, sizeof(n->llm_model), p->llm_model);
 	(void)slice_copy(n->public_url, sizeof(n->public_url), p->public_url);
 	(void)slice_copy(n->docker_image, sizeof(n->docker_image),
 	    p->docker_image);
@@ -302,5 +309,8 @@ on_stop_tick(int fd, short what, void *arg)
 int
 main(int argc, char *argv[])
 {
+	/* Requests and answers lie in libevent's buffers, tokens and keys
+	 * among them. */
+	event_set_mem_functions(malloc, realloc, heap_wipe);
 	return child_main(argc, argv, &ops);
 }

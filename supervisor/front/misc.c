@@ -166,6 +166,7 @@ on_metrics(struct req *r)
 	    "# TYPE xbot_http_accepted_total counter\n"
 	    "xbot_http_accepted_total %llu\n",
 	    (unsigned long long)st.accepted);
+	llm_metrics(&b);
 	line(&b, "# HELP xbot_sessions Requests at a backend.\n"
 	    "# TYPE xbot_sessions gauge\nxbot_sessions %u\n",
 	    session_count());

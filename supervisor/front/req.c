@@ -26,6 +26,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "supervisor/front/error.h"
 #include "supervisor/front/front.h"
 
 #define AUDIT_MAX	8192		/* ctl.def: audit.line */
@@ -70,7 +71,8 @@ void
 req_error(struct req *r, enum xerr code, const char *fmt, ...)
 {
 	struct http_req	*h = req_http(r);
-	char		 text[512];
+	struct buf	 b = { 0 };
+	char		 text[512], after[16];
 	int		 status = xerr_status(code);
 	va_list		 ap;
 
@@ -86,7 +88,17 @@ req_error(struct req *r, enum xerr code, const char *fmt, ...)
 	r->answered = true;
 	front.answers[status]++;
 	api_log_failure(r, status, text);
-	http_reply_error(h, code, "%s", text);
+	if (!llm_error_body(r, code, text, &b)) {
+		http_reply_error(h, code, "%s", text);
+		return;
+	}
+	if (error_retry_after(code) != 0) {
+		(void)snprintf(after, sizeof(after), "%d",
+		    error_retry_after(code));
+		http_reply_header(h, "Retry-After", after);
+	}
+	http_reply(h, status, "application/json", buf_data(&b), b.len);
+	buf_clear(&b);
 }
 
 void

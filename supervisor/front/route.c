@@ -41,7 +41,8 @@ backend_name(enum backend b)
 	static const char *const names[] = {
 		[BACKEND_HOST] = "none",
 		[BACKEND_DOCKER] = "docker",
-		[BACKEND_REMOTE] = "remote"
+		[BACKEND_REMOTE] = "remote",
+		[BACKEND_LLM] = "llm"
 	};
 
 	return names[b];

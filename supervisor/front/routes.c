@@ -145,6 +145,7 @@ runner_free(struct route_runner *r)
 	free(r->llm_provider);
 	free(r->llm_model);
 	free(r->llm_base_url);
+	free(r->llm);
 	free(r);
 }
 
@@ -154,6 +155,8 @@ runner_online(const struct route_user *u, struct route_runner *r, bool online)
 {
 	if (ready && r->online != online)
 		events_runner(u->name, r->name, online);
+	if (r->online && !online)
+		llm_runner_gone(u->name, r->name);
 	r->online = online;
 }
 
@@ -188,6 +191,8 @@ routes_on_runner(struct chan *c, const struct msg *m)
 	copy(&r->llm_provider, p->llm_provider);
 	copy(&r->llm_model, p->llm_model);
 	copy(&r->llm_base_url, p->llm_base_url);
+	copy(&r->llm, p->llm);
+	r->v2 = p->v2;
 	r->created = p->created;
 	runner_online(u, r, p->online);
 	r->since = p->since;

@@ -40,9 +40,12 @@ struct route_runner {
 	char			*name;
 	char			*mode, *docker_image, *workspace, *shell;
 	char			*llm_provider, *llm_model, *llm_base_url;
+	char			*llm;		/* the connected one's provider;
+						 * "": it has no LLM */
 	uint64_t		 created;
 	uint64_t		 since;		/* order of connection */
 	bool			 online;
+	bool			 v2;		/* connected with xbot.exec.v2 */
 	uint64_t		 epoch;
 };
 
@@ -62,7 +65,8 @@ struct route_user {
 	struct route_bind	*binds;
 };
 
-enum backend { BACKEND_HOST, BACKEND_DOCKER, BACKEND_REMOTE };
+/* BACKEND_LLM is none of the rule's: calls of models go there by themselves. */
+enum backend { BACKEND_HOST, BACKEND_DOCKER, BACKEND_REMOTE, BACKEND_LLM };
 
 /* What the rule looks at; everything is lent. */
 struct route_view {
@@ -82,7 +86,7 @@ struct route_decision {
 };
 
 struct route_decision	 route_decide(const struct route_view *);
-/* "none", "docker", "remote" */
+/* "none", "docker", "remote", "llm" */
 const char		*backend_name(enum backend);
 
 /* --- the copy --- */

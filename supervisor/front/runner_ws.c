@@ -382,6 +382,9 @@ runner_ws_on_send(struct chan *c, const struct msg *m)
 	w->down_got += s->bytes.len;
 	rc = ws_send(w->ws, (enum ws_opcode)s->opcode, s->fin, s->bytes.p,
 	    s->bytes.len);
+	/* A key on its way to a runner: this is the channel's memory. */
+	if (s->secret)
+		explicit_bzero((void *)(uintptr_t)s->bytes.p, s->bytes.len);
 	w->down_full = rc == 1;
 	down_grant(w);
 }

@@ -55,7 +55,8 @@ static struct table	 sessions;	/* by serial */
 static const enum role	 backend_role[] = {
 	[BACKEND_HOST] = ROLE_NONE,
 	[BACKEND_DOCKER] = ROLE_BOX,
-	[BACKEND_REMOTE] = ROLE_REMOTE
+	[BACKEND_REMOTE] = ROLE_REMOTE,
+	[BACKEND_LLM] = ROLE_LLM
 };
 
 static struct session *session_find(uint64_t);
@@ -84,10 +85,21 @@ static void	 on_remote_closed(struct chan *, const char *, bool);
 static const struct rule session_rules_v[] = { FROM_EXECUTOR };
 static const struct rule remote_rules_v[] = {
 	FROM_EXECUTOR,
+	{ EXEC_LLM_HEAD, STATES_ALL, on_message },
 	{ CTL_SYNC_EVENT, STATES_ALL, events_on_sync },
 	{ CTL_WS_SEND, STATES_ALL, runner_ws_on_send },
 	{ CTL_WS_CLOSE, STATES_ALL, runner_ws_on_close },
 	{ CTL_WS_CREDIT, STATES_ALL, runner_ws_on_credit }
+};
+
+static const struct rule llm_rules_v[] = {
+	{ EXEC_LLM_HEAD, STATES_ALL, on_message },
+	{ EXEC_JOB_DATA, STATES_ALL, on_message },
+	{ EXEC_JOB_CREDIT, STATES_ALL, on_message },
+	{ EXEC_JOB_EOF, STATES_ALL, on_message },
+	{ EXEC_JOB_DONE, STATES_ALL, on_message },
+	{ EXEC_JOB_REFUSED, STATES_ALL, on_message },
+	{ CTL_SESSION_LOST, STATES_ALL, on_lost }
 };
 
 #define N(v)	(sizeof(v) / sizeof((v)[0]))
@@ -97,6 +109,9 @@ const struct rules session_rules = {
 };
 const struct rules remote_rules = {
 	remote_rules_v, N(remote_rules_v), FROM_R | FROM_E, on_remote_closed
+};
+const struct rules llm_rules = {
+	llm_rules_v, N(llm_rules_v), FROM_M | FROM_E, on_closed
 };
 
 uint64_t

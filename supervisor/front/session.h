@@ -77,7 +77,8 @@ const struct route_decision *session_where(const struct session *);
 uint64_t now_ms(void);
 
 /* --- edges --- */
-extern const struct rules session_rules, remote_rules, sandbox_rules;
+extern const struct rules session_rules, remote_rules, sandbox_rules,
+    llm_rules;
 unsigned int session_count(void);
 
 #endif

@@ -133,6 +133,8 @@ struct online {
 	char		*workspace;	/* as the runner says */
 	char		*shell;
 	uint64_t	 since;		/* order of connection */
+	bool		 v2;
+	char		 llm[64 + 1];	/* provider; empty: it has none */
 };
 
 /* NULL when not connected; lent. */

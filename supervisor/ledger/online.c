@@ -324,6 +324,11 @@ online_set(const struct ctl_runner_status *q)
 	free(on->shell);
 	on->workspace = workspace;
 	on->shell = shell;
+	on->v2 = q->v2;
+	/* One that nobody here can speak with is none. */
+	if (!provider_ok(q->llm_provider) ||
+	    !slice_copy(on->llm, sizeof(on->llm), q->llm_provider))
+		on->llm[0] = '\0';
 	return true;
 }
 

@@ -178,6 +178,8 @@ runner_fill(struct ctl_route_runner *m, struct slice user, struct slice name,
 		return;
 	m->online = true;
 	m->since = on->since;
+	m->v2 = on->v2;
+	m->llm = slice_str(on->llm);
 	m->shell = slice_str(on->shell);
 	if (r->workspace.len == 0)
 		m->workspace = slice_str(on->workspace);

@@ -30,7 +30,7 @@ EXEC, TASK, STDIO, PTY = range(4)
 EXITED, SIGNALLED, TIMED_OUT, KILLED, LIMIT, LOST = range(6)
 EINVAL, EPERM, ENOENT, EEXIST, E2BIG, EIO = 1, 3, 4, 6, 8, 11
 BARE = {'hello', 'unsupported', 'bye', 'ping', 'pong', 'ack', 'resume'}
-EMPTY = {'id': bytes(16), 'str': '', 'path': b'', 'bin': b'', 'bool': False}
+EMPTY = {'id': bytes(16), 'str': '', 'secret': '', 'path': b'', 'bin': b'', 'bool': False}
 WINDOW = 256 * 1024
 
 
@@ -104,7 +104,7 @@ class Job:
         elif name in ('job_exit', 'job_done', 'job_refused'):
             assert not self.end.done(), 'two ends'
             self.end.set_result((name, m))
-        elif name in ('file_info', 'task_info', 'file_entries', 'file_hashes'):
+        elif name in ('file_info', 'task_info', 'file_entries', 'file_hashes', 'llm_head'):
             self.last = m
         elif name != 'job_eof':
             raise AssertionError(f'unexpected {name}')

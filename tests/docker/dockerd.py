@@ -4,6 +4,7 @@
 It keeps everything below one temporary directory, has no network, and ends
 with close(): an Engine that runs on the machine already is not touched.
 """
+import contextlib
 import io
 import json
 import os
@@ -15,7 +16,7 @@ import subprocess
 import tarfile
 import tempfile
 
-from xbot import Log, free_port, wait_for
+from xbot import Log, alive, children, cmdline, free_port, wait_for
 
 REGISTRY = """version: 0.1
 log: {{level: warn}}
@@ -103,8 +104,16 @@ class Engine:
         self.log.wait("API listen on")
 
     def stop(self, sig=signal.SIGTERM):
+        below = [p for p in children(self.process.pid)
+                 if cmdline(p)[:1] == ["containerd"]]
         self.process.send_signal(sig)
         self.process.wait(60)
+        # It dies with dockerd; the next one must not take it for its own, nor
+        # its zombie where nobody reaps.
+        for pid in below:
+            wait_for("end of containerd", lambda p=pid: not alive(p))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self.dir}/exec/containerd/containerd.pid")
         self.log.join(5)
 
     def kill(self):

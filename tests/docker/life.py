@@ -272,6 +272,11 @@ def test_foreign(t, build, engine):
 def test_many(t, build, engine):
     """Users side by side: each is made once, none waits for another."""
     with running(t, build, engine) as sup:
+        sup.sh("pat", "true")
+        mark = sup.log.mark()
+        engine.docker("pause", "xbot-pat")
+        sup.log.wait("was paused", mark)
+        paused, answer = later(sup.connect(timeout=120).exec, "pat", "true")
         users = [f"user{n}" for n in range(24)]
         threads = [later(lambda u: Client(sup.port, sup.token, 120).exec(
             u, "hostname"), user) for user in users + users]
@@ -285,8 +290,16 @@ def test_many(t, build, engine):
         t.eq(sorted(n for n in names if n.startswith("xbot-user")),
              sorted(f"xbot-{u}" for u in users), "one container each")
         made = sum("was made from" in line for line in sup.log.since())
-        t.eq(made, len(users), "made once each")
+        t.eq(made, len(users) + 1, "made once each")
         t.note(f"kB at most: {sup.memory()}")
+        paused.join()
+        t.ok(answer[0].code == "EBUSY" and
+             answer[0].headers.get("Retry-After"),
+             "one that stays paused: EBUSY after half a minute", answer)
+        t.eq(sup.client.exec("pat", "true").code, "EBUSY", "the next at once")
+        engine.docker("unpause", "xbot-pat")
+        wait_for("service", lambda: sup.client.exec(
+            "pat", "true").status == 200)
 
 
 def test_memory(t, build, engine):
@@ -343,6 +356,26 @@ def test_engine_away(t, build, engine):
             wait_for("service", lambda: sup.client.exec(
                 "bob", "echo three").status == 200)
             t.eq(sup.sh("carol", "echo four"), "four\n", "it comes again")
+            users = [f"mid{n}" for n in range(6)]
+            threads = [later(sup.connect().exec, user, "true")
+                       for user in users]
+            wait_for("a container", lambda: "mid" in own.docker(
+                "ps", "-a", "--format", "{{.Names}}", ok=False))
+            own.kill()
+            for thread, _ in threads:
+                thread.join()
+            t.ok(all(got[0].status == 200 or got[0].code in
+                     ("EOFFLINE", "EIO") for _, got in threads),
+                 "killed in the middle: served, or an error",
+                 [got for _, got in threads])
+            own.start()
+            for user in users:
+                wait_for(f"service of {user}", lambda u=user:
+                         sup.client.exec(u, "true").status == 200)
+            names = [n for n in own.docker(
+                "ps", "-a", "--format", "{{.Names}}").split() if "mid" in n]
+            t.eq(sorted(names), [f"xbot-{u}" for u in users],
+                 "then all are served, each by one container")
         os.chmod(own.socket, 0o600)
         with running(t, build, own) as sup:
             a = sup.client.exec("bob", "id")

@@ -38,7 +38,8 @@ static unsigned int		 lost;
 static int			 status = 1;
 
 static void
-piped(void *arg, const struct engine_result *res, const char *image)
+piped(void *arg, const struct engine_result *res, const char *image,
+    uint64_t bytes)
 {
 	if (res->code == XERR_NONE) {
 		printf("%s %u\n", image, lost);

@@ -87,7 +87,7 @@ check_hard() {
 if [ "${UPDATE:-0}" = 1 ]; then
 	for name in xbot-supervisor xbot-front xbot-ledger xbot-session \
 	    xbot-docker xbot-reaper \
-	    xbot-remote xbot-runner xbot-admin xbot-skill; do
+	    xbot-remote xbot-llm xbot-runner xbot-admin xbot-skill; do
 		[ -x "$build/$name" ] && : >"$here/needed/$name.golden"
 	done
 fi

@@ -415,6 +415,18 @@ def test_online(path):
     assert led.runners()['two'].workspace == b''
     led.status('alice', 'two')
     assert one.llm_model == 'gpt'
+    # The record says what was, llm what is there now.
+    led.status('alice', 'two', llm_provider='openai', llm_model='x', v2=True)
+    two = led.runners()['two']
+    assert (two.llm, two.v2, two.llm_provider) == ('openai', True, 'openai')
+    led.status('alice', 'two', llm_provider='mine')
+    two = led.runners()['two']
+    assert (two.llm, two.v2, two.llm_provider) == ('', False, 'openai')
+    led.status('alice', 'two', llm_provider='anthropic')
+    led.status('alice', 'two', online=False)
+    two = led.runners()['two']
+    assert (two.llm, two.v2, two.llm_provider) == ('', False, 'anthropic')
+    led.status('alice', 'two')
     # The global token's runner shows, and its record has no token.
     led.status('alice', 'default')
     assert led.runners()['default'].online

@@ -30,6 +30,8 @@
 #include "proto/fnv.h"
 #include "workers/docker/docker.h"
 
+#define TRIM	4096	/* entries, from one look to the next */
+
 static struct table	sandboxes;	/* by hash of the user */
 
 static uint64_t
@@ -49,6 +51,20 @@ sandbox_find(const char *user)
 	return (struct sandbox *)node;
 }
 
+/* Nothing of it is anywhere but here, and nobody works on it. */
+static void
+absent_free(struct table_node *node, void *arg)
+{
+	struct sandbox *s = (struct sandbox *)node;
+
+	if (s->state != SANDBOX_ABSENT || s->container[0] != '\0' ||
+	    s->claimed != NULL || s->wanted != 0 || s->held || s->busy ||
+	    s->unsaved)
+		return;
+	table_remove(&sandboxes, node);
+	free(s);
+}
+
 struct sandbox *
 sandbox_get(const char *user)
 {
@@ -56,6 +72,9 @@ sandbox_get(const char *user)
 
 	if (s != NULL)
 		return s;
+	/* Users come and go: now and then those that have gone are let go. */
+	if (sandboxes.n % TRIM == TRIM - 1)
+		table_each(&sandboxes, absent_free, NULL);
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return NULL;
 	memcpy(s->user, user, strlen(user) + 1);
@@ -155,7 +174,8 @@ sandboxes_known(void)
 static void
 held_tell(struct sandbox *s)
 {
-	struct ctl_sandbox_held h = { slice_str(s->user), s->held };
+	struct ctl_sandbox_held h = { slice_str(s->user), s->held,
+	    slice_str(s->claimed != NULL ? s->claimed : "") };
 
 	chan_send(child_peer(ROLE_BOX), CTL_SANDBOX_HELD, 0, &h);
 }

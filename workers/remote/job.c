@@ -36,7 +36,7 @@ static const uint16_t opening[] = {
 	EXEC_JOB_START, EXEC_FILE_STAT, EXEC_FILE_LIST,
 	EXEC_FILE_MKDIR, EXEC_FILE_REMOVE, EXEC_FILE_GET, EXEC_FILE_PUT,
 	EXEC_FILE_HASH, EXEC_TASK_LIST, EXEC_TASK_READ, EXEC_TASK_KILL,
-	EXEC_FETCH,
+	EXEC_FETCH, EXEC_LLM_CALL, EXEC_LLM_SETTINGS,
 };
 
 static bool
@@ -71,6 +71,8 @@ job_free(struct v2 *v, struct job *j)
 	if (j->session != NULL)
 		LIST_REMOVE(j, entry);
 	table_remove(&v->jobs, &j->node);
+	free(j->provider);
+	free(j->model);
 	free(j);
 }
 
@@ -113,6 +115,15 @@ job_new(struct session *s, const struct id16 *id, const char **why)
 	return j;
 }
 
+/* What is so when it was done; the key goes through and is not kept. */
+static void
+job_settings(struct job *j, const struct exec_llm_settings *b)
+{
+	j->provider = strndup(b->provider.len > 0 ? b->provider.p : "",
+	    b->provider.len);
+	j->model = strndup(b->model.len > 0 ? b->model.p : "", b->model.len);
+}
+
 static void
 job_open(struct session *s, const struct msg *m)
 {
@@ -127,6 +138,8 @@ job_open(struct session *s, const struct msg *m)
 	}
 	j->type = m->type;
 	j->task = m->type == EXEC_JOB_START && start->kind == JOB_TASK;
+	if (m->type == EXEC_LLM_SETTINGS)
+		job_settings(j, m->body);
 	v2_send(s->v2, m->type, m->body);
 }
 
@@ -229,6 +242,9 @@ job_answer(struct v2 *v, const struct msg *m)
 		chan_forward(session_peer(j->session), m,
 		    j->session->serial);
 	}
+	if (m->type == EXEC_JOB_DONE && j->type == EXEC_LLM_SETTINGS &&
+	    v->conn != NULL)
+		register_llm(v->conn, j->provider, j->model);
 	if (m->type == EXEC_JOB_EXIT || m->type == EXEC_JOB_DONE ||
 	    m->type == EXEC_JOB_REFUSED)
 		job_free(v, j);

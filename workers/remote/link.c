@@ -523,9 +523,9 @@ link_queue(struct link *l, struct op *op, struct buf *text)
 }
 
 bool
-link_queue_binary(struct link *l, struct slice bytes)
+link_queue_binary(struct link *l, struct slice bytes, bool secret)
 {
-	struct buf copy = { 0 };
+	struct buf copy = { .secret = secret };
 
 	return buf_add(&copy, bytes.p, bytes.len) == 0 &&
 	    queue_add(l, NULL, &copy, 2);
@@ -569,8 +569,11 @@ link_flush(struct link *l)
 		part.first = o->text.len == o->size;
 		part.fin = o->text.len == n;
 		part.bytes = (struct slice){ buf_data(&o->text), n };
+		part.secret = o->text.secret;
 		chan_send(child_peer(ROLE_FRONT), CTL_WS_SEND, l->serial,
 		    &part);
+		if (part.secret)
+			chan_secret(child_peer(ROLE_FRONT));
 		l->sent += n;
 		buf_drain(&o->text, n);
 		if (!part.fin)

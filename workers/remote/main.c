@@ -76,7 +76,9 @@ static const struct rule from_parent[] = {
 	{ EXEC_TASK_LIST, STATES_ALL, on_session_message },		\
 	{ EXEC_TASK_READ, STATES_ALL, on_session_message },		\
 	{ EXEC_TASK_KILL, STATES_ALL, on_session_message },		\
-	{ EXEC_FETCH, STATES_ALL, on_session_message }
+	{ EXEC_FETCH, STATES_ALL, on_session_message },			\
+	{ EXEC_LLM_CALL, STATES_ALL, on_session_message },		\
+	{ EXEC_LLM_SETTINGS, STATES_ALL, on_session_message }
 
 static const struct rule from_front[] = {
 	SESSION_RULES,

@@ -30,12 +30,15 @@
 #include "base/chan.h"
 #include "base/child.h"
 #include "base/log.h"
+#include "workers/remote/llm.h"
 #include "workers/remote/remote.h"
 
 /* A message that moves this much between two looks is not given up. */
 #define PROGRESS_MIN	(32 * 1024)
 #define POLL_S		2	/* between two looks at a task */
 #define DOWNLOAD_WAIT	310	/* s; the runner itself gives up at 300 (D9) */
+#define LLM_WAIT	310	/* the same */
+#define MODELS_WAIT	10
 
 static void	op_timeout(evutil_socket_t, short, void *);
 static void	on_job_start(struct chan *, const struct msg *);
@@ -54,6 +57,8 @@ static void	on_task_list(struct chan *, const struct msg *);
 static void	on_task_read(struct chan *, const struct msg *);
 static void	on_task_kill(struct chan *, const struct msg *);
 static void	on_fetch(struct chan *, const struct msg *);
+static void	on_llm_call(struct chan *, const struct msg *);
+static void	on_llm_settings(struct chan *, const struct msg *);
 
 static const struct {
 	uint16_t	 type;
@@ -75,6 +80,8 @@ static const struct {
 	{ EXEC_TASK_READ, on_task_read },
 	{ EXEC_TASK_KILL, on_task_kill },
 	{ EXEC_FETCH, on_fetch },
+	{ EXEC_LLM_CALL, on_llm_call },
+	{ EXEC_LLM_SETTINGS, on_llm_settings },
 };
 
 static struct op *
@@ -165,6 +172,7 @@ op_free(struct op *op)
 	}
 	if (op->stream != NULL)
 		stream_free(op);
+	llm_free(op);
 	if (op->unseen)
 		task_forget(op->link, &op->job);
 	link_unreserve(op->link, op);
@@ -234,9 +242,21 @@ op_message(struct chan *c, const struct msg *m)
 static unsigned int
 op_wait(const struct op *op)
 {
+	static const struct {
+		enum v1_type	 asked;
+		unsigned int	 seconds;
+	} waits[] = {
+		{ V1_DOWNLOAD_FILE, DOWNLOAD_WAIT },
+		{ V1_LLM_GENERATE, LLM_WAIT }, { V1_LLM_MODELS, MODELS_WAIT },
+	};
+	size_t i;
+
 	if (op->asked == V1_EXEC)
 		return op->timeout + V1_EXEC_SLACK;
-	return op->asked == V1_DOWNLOAD_FILE ? DOWNLOAD_WAIT : V1_FILE_WAIT;
+	for (i = 0; i < sizeof(waits) / sizeof(waits[0]); i++)
+		if (waits[i].asked == op->asked)
+			return waits[i].seconds;
+	return V1_FILE_WAIT;
 }
 
 static void
@@ -279,7 +299,8 @@ is_written(enum v1_type type)
 {
 	return type == V1_EXEC || type == V1_WRITE_FILE ||
 	    type == V1_BG_EXEC || type == V1_STDIO_START ||
-	    type == V1_PTY_CREATE;
+	    type == V1_PTY_CREATE || type == V1_LLM_GENERATE ||
+	    type == V1_LLM_MODELS;
 }
 
 void
@@ -432,6 +453,13 @@ on_job_start(struct chan *c, const struct msg *m)
 		input_grant(op, STREAM_STDIN);
 }
 
+/* Its input is kept as it comes; else it is a file's. */
+static bool
+is_text(const struct op *op)
+{
+	return op->type == EXEC_JOB_START || op->type == EXEC_LLM_CALL;
+}
+
 /* The op that collects this stream; a message out of place is refused. */
 static struct op *
 input_op(struct chan *c, const struct msg *m, const struct id16 *job,
@@ -442,8 +470,7 @@ input_op(struct chan *c, const struct msg *m, const struct id16 *job,
 	if (op == NULL)
 		return NULL;
 	if (op->step != OP_INPUT || offset != op->taken ||
-	    stream != (op->type == EXEC_JOB_START ? STREAM_STDIN :
-	    STREAM_FILE)) {
+	    stream != (is_text(op) ? STREAM_STDIN : STREAM_FILE)) {
 		chan_refuse(c, "input out of order");
 		return NULL;
 	}
@@ -453,13 +480,12 @@ input_op(struct chan *c, const struct msg *m, const struct id16 *job,
 static bool
 input_add(struct op *op, struct slice bytes)
 {
-	size_t n = op->type == EXEC_JOB_START ? bytes.len :
-	    BASE64_LEN(bytes.len + 2);
+	size_t n = is_text(op) ? bytes.len : BASE64_LEN(bytes.len + 2);
 
 	if (!budget_take(n))
 		return false;
 	op->held += n;
-	if (op->type == EXEC_JOB_START)
+	if (is_text(op))
 		return buf_add(&op->input, bytes.p, bytes.len) == 0;
 	return request_put_add(op, bytes);
 }
@@ -509,10 +535,17 @@ on_job_eof(struct chan *c, const struct msg *m)
 		stream_eof(op);
 		return;
 	}
+	/* A question without a body may say so. */
+	if (op != NULL && op->llm != NULL && op->llm->what == LLM_MODELS)
+		return;
 	op = input_op(c, m, &eof->job, eof->stream, eof->offset);
 	if (op == NULL)
 		return;
 	op->step = OP_WORK;
+	if (op->llm != NULL) {
+		llm_body(op);
+		return;
+	}
 	if (op->type == EXEC_JOB_START) {
 		/* v1 carries it as text; silently spoiling it is worse. */
 		if (!utf8_valid(buf_data(&op->input), op->input.len))
@@ -774,4 +807,24 @@ on_fetch(struct chan *c, const struct msg *m)
 		op_refuse(op, XERR_EBUSY, "out of memory");
 	else
 		op_ask(op, V1_DOWNLOAD_FILE);
+}
+
+static void
+on_llm_call(struct chan *c, const struct msg *m)
+{
+	const struct exec_llm_call	*ask = m->body;
+	struct op			*op = op_new(c, m, &ask->job);
+
+	if (op != NULL)
+		llm_message(op, ask);
+}
+
+/* v1 has no message for it. */
+static void
+on_llm_settings(struct chan *c, const struct msg *m)
+{
+	const struct exec_llm_settings *ask = m->body;
+
+	job_refuse(c, m->serial, &ask->job, XERR_ENOTSUP, "this runner's "
+	    "protocol (1) cannot take LLM settings; start it with them");
 }

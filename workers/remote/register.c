@@ -190,7 +190,8 @@ register_status(const struct link *l, bool online)
 	const struct ctl_runner_status status = {
 		slice_str(l->user), slice_str(l->name), online,
 		slice_str(l->workspace), slice_str(l->shell),
-		slice_str(l->provider), slice_str(l->model), l->global
+		slice_str(l->provider), slice_str(l->model), l->global,
+		l->is_v2
 	};
 
 	chan_send(child_peer(ROLE_LEDGER), CTL_RUNNER_STATUS, l->serial,
@@ -203,6 +204,29 @@ register_online(struct link *l)
 	l->online = true;
 	register_status(l, true);
 	sync_start(l);
+}
+
+void
+register_llm(struct link *l, const char *provider, const char *model)
+{
+	char *p, *m;
+
+	/* An empty one is as it was, of the same provider. */
+	if (provider != NULL && model != NULL && *model == '\0' &&
+	    strcmp(provider, l->provider) == 0)
+		model = l->model;
+	p = provider != NULL ? strdup(provider) : NULL;
+	m = model != NULL ? strdup(model) : NULL;
+	if (p == NULL || m == NULL) {
+		free(p);
+		free(m);
+		return;		/* it tells again when it registers */
+	}
+	free(l->provider);
+	free(l->model);
+	l->provider = p;
+	l->model = m;
+	register_status(l, true);
 }
 
 /* A new ledger knows nobody: it is told and asked again. */

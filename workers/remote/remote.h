@@ -152,6 +152,8 @@ struct job {
 	uint64_t	 upto[STREAMS];	/* front's credit */
 	uint64_t	 got[STREAMS];	/* offset behind the last bytes */
 	uint64_t	 held[STREAMS];	/* credit that front gets later */
+	char		*provider;	/* of llm_settings; or NULL */
+	char		*model;
 };
 
 /* A runner's link of version 2; outlives its connections. */
@@ -251,10 +253,12 @@ struct op {
 	struct id16	 task;
 	char		*url;
 	struct stream	*stream;	/* or NULL */
+	struct llm	*llm;		/* or NULL */
 	uint64_t	 begun_us;
 
 	/* Input, and the request it becomes. */
-	struct buf	 input;		/* stdin */
+	struct buf	 input;		/* stdin; of a call of a language
+					 * model its body, then its answer */
 	struct buf	 text;		/* request being written */
 	char		 text_id[24];
 	struct jsonw	 w;
@@ -314,8 +318,8 @@ struct link *link_by_name(struct slice user, struct slice name);
 struct link *link_by_serial(uint64_t);
 /* takes the text, also on failure; op may be NULL. */
 bool	 link_queue(struct link *, struct op *, struct buf *text);
-/* The same for a binary message; copies. */
-bool	 link_queue_binary(struct link *, struct slice);
+/* The same for a binary message; copies.  secret: it is to be wiped. */
+bool	 link_queue_binary(struct link *, struct slice, bool secret);
 /* Not yet begun: unqueue it; true: the runner has seen nothing of it. */
 bool	 link_unqueue(struct link *, struct outmsg *);
 /* Close once what is queued has left; why is a literal. */
@@ -338,6 +342,8 @@ void	 register_up(struct chan *ledger);
 void	 register_status(const struct link *, bool online);
 /* From now on requests go to it. */
 void	 register_online(struct link *);
+/* It took these settings; NULL: no memory for them. */
+void	 register_llm(struct link *, const char *provider, const char *model);
 void	 on_runner_authed(struct chan *, const struct msg *);
 void	 on_runner_kick(struct chan *, const struct msg *);
 void	 on_runner_renamed(struct chan *, const struct msg *);

@@ -29,6 +29,7 @@
 
 #include "base/compat/compat.h"
 #include "base/log.h"
+#include "workers/remote/llm.h"
 #include "workers/remote/remote.h"
 
 #define NAME_MAX_V1	256	/* of file_info and file_entries */
@@ -60,6 +61,8 @@ static const struct {
 	{ V1_STDIO_CLOSE, stream_take_closed },
 	{ V1_PTY_CREATE, stream_take_started },
 	{ V1_PTY_CLOSE, stream_take_closed },
+	{ V1_LLM_GENERATE, llm_take_response },
+	{ V1_LLM_MODELS, llm_take_models },
 };
 
 /*
@@ -152,7 +155,10 @@ reply_take(struct op *op, enum v1_type asked, struct v1_message *msg)
 	size_t i;
 
 	if (msg->type == V1_ERROR) {
-		take_error(op, asked, &msg->body);
+		if (op->llm != NULL)
+			llm_take_error(op, &msg->body);
+		else
+			take_error(op, asked, &msg->body);
 		return;
 	}
 	/* As the reference does: any other type is success.  Whether it is

@@ -72,6 +72,7 @@ static const struct {
 	{ EXEC_FILE_ENTRIES,	V2_UP,		on_answer },
 	{ EXEC_FILE_HASHES,	V2_UP,		on_answer },
 	{ EXEC_TASK_INFO,	V2_UP,		on_answer },
+	{ EXEC_LLM_HEAD,	V2_UP,		on_answer },
 	{ EXEC_JOB_REFUSED,	V2_UP,		on_answer },
 	{ EXEC_JOB_EXIT,	V2_UP,		on_answer },
 	{ EXEC_JOB_DONE,	V2_UP,		on_answer },
@@ -213,7 +214,8 @@ v2_control(struct link *l, uint16_t type, const void *body)
 
 	/* Without memory it is a connection that says nothing, and ends. */
 	if (msg_encode(&exec_schema, &b, type, 0, body) == 0)
-		link_queue_binary(l, (struct slice){ buf_data(&b), b.len });
+		link_queue_binary(l, (struct slice){ buf_data(&b), b.len },
+		    false);
 	buf_clear(&b);
 }
 
@@ -257,7 +259,7 @@ v2_pump(struct v2 *v)
 	v->pumping = true;
 	while (TAILQ_EMPTY(&v->conn->out) &&
 	    (s = exlink_pending(&v->x)).len > 0) {
-		if (!link_queue_binary(v->conn, s)) {
+		if (!link_queue_binary(v->conn, s, v->x.kept.secret)) {
 			evtimer_add(v->turn, &soon);
 			break;
 		}

@@ -22,6 +22,7 @@
 
 #include <event2/event.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,6 +157,19 @@ held_set(struct executor *e, bool held)
 	executor_flush(e);
 }
 
+/* Before it is paused, or after: the container's log tells its story. */
+static void
+note_send(struct executor *e, struct slice why, bool begins)
+{
+	char		 text[128];
+	struct exec_note n;
+
+	snprintf(text, sizeof(text), "%.*s %s", (int)why.len,
+	    (const char *)why.p, begins ? "begins" : "has ended");
+	n.text = slice_str(text);
+	chan_send(e->chan, EXEC_NOTE, 0, &n);
+}
+
 void
 on_sandbox_held(struct chan *c, const struct msg *m)
 {
@@ -164,8 +178,11 @@ on_sandbox_held(struct chan *c, const struct msg *m)
 	char				 user[ID_USER_MAX + 1];
 
 	if (slice_copy(user, sizeof(user), h->user) &&
-	    (e = executor_find(user)) != NULL)
+	    (e = executor_find(user)) != NULL) {
+		if (h->why.len > 0)
+			note_send(e, h->why, h->held);
 		held_set(e, h->held);
+	}
 }
 
 /* What runs is only slower; what has not begun is refused. */

@@ -1,0 +1,203 @@
+#!/usr/bin/python3
+# Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
+"""kill -9 of each process of ours, and of dockerd, while a sandbox is saved.
+
+usage: kills.py BUILDDIR [rounds [seed]]
+
+Without rounds: at each step of the journal once, before it is told to the
+ledger and after it is on the disk.  With rounds: at random moments.  After
+each kill the newest state that the sandbox had must be what is found next,
+and nothing else may be left over.
+"""
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "../lib"), HERE]
+
+from dockerd import Engine
+from sandboxes import IMAGE, Sandboxes, container, image, images
+from xbot import ROOT, Tap, alive, descendants, verdict, wait_for
+
+STEPS = {1: "INTENT", 2: "IMPORTED", 3: "TAGGED", 4: "REMOVED", 5: "DONE"}
+COMMIT = (1, 2, 3, 5)
+STOP = (1, 2, 3, 4, 5)
+OURS = ("docker", "ledger", "box", "reaper", "supervisor")
+SETTLED = 90            # s until all is put right, at most
+
+
+class Rounds:
+    def __init__(self, engine, sup):
+        self.engine, self.sup, self.n = engine, sup, 0
+        self.counts, self.since = {}, {}
+
+    def box(self, name):
+        return os.path.join(self.sup.state, "box", name)
+
+    def go_on(self):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.box("halt"))
+
+    def write(self):
+        """The newest state, acknowledged by its command's end."""
+        self.n += 1
+        self.sup.sh("u", f"echo {self.n} > /state.new && "
+                    "mv /state.new /state && sync")
+
+    def begin(self, verb):
+        return subprocess.Popen(
+            [f"{self.sup.build}/xbot-admin", "-s", self.sup.socket,
+             "sandbox", verb, "-u", "u"], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def kill(self, victim):
+        self.counts[victim] = self.counts.get(victim, 0) + 1
+        if victim == "dockerd":
+            self.engine.stop(signal.SIGKILL)
+        elif victim == "supervisor":
+            below = descendants(self.sup.pid)
+            self.sup.process.kill()
+            self.sup.process.wait()
+            self.go_on()        # else docker does not see it
+            for pid in below:
+                wait_for(f"end of {pid}", lambda p=pid: not alive(p))
+        else:
+            os.kill(self.sup.roles()[victim], signal.SIGKILL)
+
+    def again(self, victim):
+        if victim == "dockerd":
+            self.engine.start()
+        elif victim == "supervisor":
+            self.sup.start()
+
+    def settled(self):
+        try:
+            return self.sup.ready() and self.sup.state_of("u") in (
+                "absent", "running", "stopped")
+        except OSError:
+            return False
+
+    def there(self):
+        """container, images with a name and without"""
+        c = container(self.engine, "xbot-u")
+        named, left = images(self.engine)
+        # the one that the container is made of goes with it
+        return c, named, [i for i in left if not c or c["Image"] != i]
+
+    def check(self, t, text):
+        """What there is, and then what the user finds."""
+        wait_for("settled", self.settled, SETTLED)
+        with contextlib.suppress(TimeoutError):
+            wait_for("a sweep", lambda: not self.there()[2], SETTLED)
+        c, named, left = self.there()
+        wrong = []
+        if c is None and not named:
+            wrong.append("neither container nor image")
+        if c and c["State"]["Paused"]:
+            wrong.append("paused")
+        if len(named) > 1:
+            wrong.append(f"images {named}")
+        if left:
+            wrong.append(f"images without a name {left}")
+        try:
+            got = self.sup.sh("u", "cat /state")
+        except RuntimeError as error:
+            got = str(error)
+        if got != f"{self.n}\n":
+            wrong.append(f"found {got!r}, not {self.n}")
+        return t.eq(wrong, [], text)
+
+    def fresh(self, victim):
+        """The supervisor waits longer before each restart of one that ends
+        again and again; a new one does not."""
+        self.since[victim] = self.since.get(victim, 0) + 1
+        if self.since[victim] > 1 and victim not in ("dockerd", "supervisor"):
+            self.sup.stop()
+            self.sup.start()
+            self.since = {victim: 1}
+
+    def at_step(self, t, verb, step, stored, victim):
+        self.fresh(victim)
+        self.write()
+        with open(self.box("halt"), "w", encoding="ascii") as f:
+            f.write(f"{step} {int(stored)}")
+        asked = self.begin(verb)
+        wait_for("the step", lambda: os.path.exists(self.box("halted")), 60)
+        self.kill(victim)
+        self.go_on()
+        if victim == "docker":
+            os.unlink(self.box("halted"))
+        self.again(victim)
+        asked.wait(SETTLED)
+        self.check(t, f"{verb}, kill -9 of {victim} "
+                   f"{'after' if stored else 'before'} {STEPS[step]}")
+
+    def at_random(self, t, rng):
+        verb = rng.choice(("commit", "stop", "stop"))
+        victim = rng.choice(OURS + ("docker", "docker", "dockerd"))
+        wait = rng.random() * (0.25 if verb == "commit" else 0.6)
+        self.fresh(victim)
+        self.write()
+        asked = self.begin(verb)
+        time.sleep(wait)        # the moment is what is random here
+        self.kill(victim)
+        self.again(victim)
+        asked.wait(SETTLED)
+        return self.check(t, f"{verb}, kill -9 of {victim} after "
+                          f"{wait * 1000:.0f} ms")
+
+
+def steps(t, r):
+    for step in STOP:
+        for victim in OURS + ("dockerd",):
+            r.at_step(t, "stop", step, True, victim)
+        if step > 1:
+            r.at_step(t, "stop", step, False, "docker")
+    for step in COMMIT:
+        r.at_step(t, "commit", step, True, "docker")
+        if step > 1:
+            r.at_step(t, "commit", step, False, "docker")
+    r.at_step(t, "commit", 1, True, "dockerd")
+    r.at_step(t, "commit", 2, True, "supervisor")
+
+
+def main():
+    build = sys.argv[1]
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    seed = int(sys.argv[3]) if len(sys.argv) > 3 else random.getrandbits(32)
+    t = Tap()
+    if not ROOT:
+        t.skip("an Engine of one's own needs root")
+        return t.done()
+    with Engine(group="nogroup") as engine:
+        engine.build(IMAGE)
+        with Sandboxes(build, engine, halting=rounds == 0) as sup:
+            r = Rounds(engine, sup)
+            if rounds:
+                t.note(f"seed {seed}")
+                rng = random.Random(seed)
+                for _ in range(rounds):
+                    r.at_random(t, rng)
+            else:
+                t.run(steps, r)
+            t.eq(sup.reset("u").status, 204, "a reset at the end")
+            t.eq((container(engine, "xbot-u"), images(engine),
+                  sorted(os.listdir(r.box("")))), (None, ([], []), []),
+                 "no container, no image and no file is left over")
+            if t.failed:
+                t.note("\n".join(sup.log.since()[-60:]))
+            t.note("killed: " + ", ".join(
+                f"{k} {v}" for k, v in sorted(r.counts.items())) +
+                f"; states written {r.n}, lost 0" if t.failed == 0 else
+                f"; failures {t.failed}")
+            verdict(t, sup)
+    return t.done()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
