@@ -56,7 +56,7 @@ fork_one(uint32_t place)
 {
 	struct word	 w = {
 		.what = WORD_FORK, .place = place, .run = ++serial,
-		.quiet = true, .cpu = 91, .processes = 32,
+		.policy = SKILL_PERMISSIVE, .cpu = 91, .processes = 32,
 		.memory = 512u << 20
 	};
 	int		 sv[2];

@@ -546,15 +546,10 @@ def test_staying(t, s, policy):
     for name, code in STAY.items():
         before = s.zygote
         a = s.run(code)
-        wait_for("its end", lambda: not busy(s))
+        wait_for("its end", lambda: not s.busy())
         well = s.zygote == before and s.run("bot.reply(7)").replies == ["7"]
         t.ok(a.status == 200 and well, f"{policy}: {name}: gone, and the "
              "next is well", f"well: {well}; {a}")
-
-
-def busy(s):
-    """More processes than spares can be: one each below the zygote."""
-    return len(s.runs()) > 4
 
 
 def test_neighbours(t, s, policy):

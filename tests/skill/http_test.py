@@ -215,6 +215,9 @@ def test_failures(t, s):
          "x = []\nfor i in range(100000): x = [x]\nrepr(x)"),
     ]
     for name, wanted, code in rows:
+        if wanted == "MemoryError" and sanitized(build):
+            t.skip(name + ": such a build has no limit of memory")
+            continue
         a = s.run(code)
         t.eq((a.status, a.headers["content-type"]), (200, MEDIA), name)
         if wanted is not None:
@@ -226,8 +229,9 @@ def test_crash(t, s):
     a = s.run("import os\nos._exit(3)")
     t.eq(a.error, ("Crash", "The skill ended its process with status 3."),
          "a process that ends itself")
-    a = s.run("import ctypes\nctypes.string_at(1)")
-    t.match("signal 11", str(a.error), "a crash")
+    if not sanitized(build):
+        a = s.run("import ctypes\nctypes.string_at(1)")
+        t.match("signal 11", str(a.error), "a crash")
     a = s.run("import os\nos.close(3)\nwhile True: pass")
     t.eq(a.status, 200, "a closed socket")
     a = s.run("import os, struct\nos.write(3, struct.pack('=II', 200, 2) + "
@@ -283,12 +287,11 @@ def test_many(t, s):
 
 def test_client_gone(t, s):
     """Nobody waits: its run ends."""
-    before = len(s.runs())
     try:
         s.run("import time\ntime.sleep(3600)", timeout=1)
     except OSError:
         pass
-    wait_for("the run to end", lambda: len(s.runs()) <= before)
+    wait_for("the run to end", lambda: not s.busy())
     t.ok(True, "the run of a client that went away is ended")
 
 
@@ -335,8 +338,8 @@ def test_processes(t, s):
 
 def test_live(t, s):
     """tests/priv/live.py looks at front and skill."""
-    if not ROOT:
-        t.skip("users need root")
+    if not ROOT or sanitized(build):
+        t.skip("users and fences need root and a build that has them")
         return
     got = subprocess.run(
         [sys.executable, os.path.join(HERE, "../priv/live.py"), "--probe",

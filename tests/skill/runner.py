@@ -17,6 +17,7 @@ import abbot
 from xbot import (DEADLINE, SAN, Log, alive, children, cmdline, descendants,
                   wait_for)
 
+SPARES = 4      # run.c
 MEDIA = "application/vnd.abbot.v1+json"
 
 
@@ -130,9 +131,9 @@ class SkillRunner:
         return self.post({"SkillInfo": {"Bot": {}, "From": None},
                           "RunnerInfo": {"Code": code}}, **more)
 
-    def runs(self):
-        """Processes of runs: below the zygote."""
-        return [p for p in descendants(self.zygote) if alive(p)]
+    def busy(self):
+        """Is there more below the zygote than spares?"""
+        return len([p for p in descendants(self.zygote) if alive(p)]) > SPARES
 
     def stop(self):
         if self.process is None:

@@ -174,7 +174,8 @@ jail_session(void)
 static void
 jail_output(const struct jail *j, const struct word *w, int sock)
 {
-	int out = w->quiet ? j->null : j->output[w->place];
+	int out = w->policy == SKILL_RESTRICTIVE ? j->null :
+	    j->output[w->place];
 
 	if (dup2(out, STDOUT_FILENO) == -1 ||
 	    dup2(out, STDERR_FILENO) == -1 || (sock != RUN_FD &&
@@ -249,7 +250,7 @@ jail_enter(const struct jail *j, const struct word *w, int sock)
 	jail_directory(j, w);
 	closefrom(RUN_FD + 1);
 	jail_limits(j, w);
-	if (!PRIV_SANITIZED &&
-	    sandbox_seccomp_enter(&filters[w->forks && j->apart->on]) == -1)
+	if (!PRIV_SANITIZED && sandbox_seccomp_enter(&filters[j->apart->on &&
+	    w->policy == SKILL_NONE]) == -1)
 		verb_failed("seccomp");
 }

@@ -29,6 +29,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <link.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,9 @@
 
 #define LIBS_MAX	64
 
-static PyObject	*run_function;
+static const char *const policy_words[] = { "none", "permissive",
+    "restrictive" };
+static PyObject	*run_function, *rehearse_function;
 static char	*libs[LIBS_MAX + 1];
 static size_t	 nlibs;
 
@@ -143,7 +146,9 @@ package_import(char *why, size_t size)
 	rv = PyRun_String(bootstrap, Py_file_input, globals, globals);
 	if (rv == NULL ||
 	    (module = PyImport_ImportModule("xbot_skill")) == NULL ||
-	    (run_function = PyObject_GetAttrString(module, "run")) == NULL)
+	    (run_function = PyObject_GetAttrString(module, "run")) == NULL ||
+	    (rehearse_function = PyObject_GetAttrString(module,
+	    "rehearse")) == NULL)
 		goto fail;
 	return true;
 fail:
@@ -293,8 +298,6 @@ read_body(uint64_t len)
 static PyObject *
 read_request(void)
 {
-	static const char *const words[] = { "none", "permissive",
-	    "restrictive" };
 	struct run_head	 h;
 	PyObject	*url, *token, *trace, *body;
 
@@ -307,12 +310,29 @@ read_request(void)
 	body = read_body(h.nbody);
 	if (url == NULL || token == NULL || trace == NULL || body == NULL)
 		return NULL;
-	return Py_BuildValue("(NsNNNdi)", body, words[h.policy], url, token,
+	return Py_BuildValue("(NsNNNdi)", body, policy_words[h.policy], url, token,
 	    trace, (double)h.timeout, (int)h.testing);
 }
 
+/* Pages are copied when they are first written to: better while nobody
+ * waits.  Not when the request is here, or its caller gone, already. */
+static void
+rehearse(enum skill_policy policy)
+{
+	struct pollfd	 p = { .fd = RUN_FD, .events = POLLIN };
+	PyObject	*rv;
+
+	if (policy > SKILL_RESTRICTIVE || poll(&p, 1, 0) != 0)
+		return;
+	rv = PyObject_CallFunction(rehearse_function, "s",
+	    policy_words[policy]);
+	if (rv == NULL)
+		PyErr_Clear();
+	Py_XDECREF(rv);
+}
+
 void
-python_run(void)
+python_run(enum skill_policy policy)
 {
 	struct run_answer	 a = { 0, 0 };
 	PyObject		*args, *rv = NULL;
@@ -320,6 +340,7 @@ python_run(void)
 	Py_ssize_t		 n = 0;
 	int			 status = 0;
 
+	rehearse(policy);
 	if ((args = read_request()) != NULL)
 		rv = PyObject_Call(run_function, args, NULL);
 	if (rv == NULL ||

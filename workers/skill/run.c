@@ -156,8 +156,7 @@ run_fork(struct run *r)
 {
 	struct word w = {
 		.what = WORD_FORK, .place = r->place, .run = ++r->id,
-		.quiet = skill_conf.policy == SKILL_RESTRICTIVE,
-		.forks = skill_conf.policy == SKILL_NONE,
+		.policy = (uint32_t)skill_conf.policy,
 		.cpu = skill_conf.timeout + GRACE_S,
 		.processes = skill_conf.processes,
 		.memory = skill_conf.memory

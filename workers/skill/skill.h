@@ -72,8 +72,7 @@ struct word {
 	uint64_t	 run;		/* counts up: which run at that place */
 	int32_t		 status;	/* EXITED: as wait(2) gives it */
 	bool		 ok;		/* READY */
-	bool		 quiet;		/* FORK: no output */
-	bool		 forks;		/* FORK: it may fork */
+	uint32_t	 policy;	/* FORK: enum skill_policy */
 	uint32_t	 cpu;		/* FORK: limits of the run */
 	uint32_t	 processes;
 	uint64_t	 memory;
@@ -168,8 +167,9 @@ bool	 python_start(char *why, size_t);
 char	*const *python_libs(void);
 /* fork(2), as Python wants it. */
 pid_t	 python_fork(void);
-/* In the jailed child: one request from RUN_FD. */
-void	 python_run(void) __attribute__((noreturn));
+/* In the jailed child: one request from RUN_FD.  The policy is the one that is
+ * to be expected. */
+void	 python_run(enum skill_policy) __attribute__((noreturn));
 
 /* --- run.c: the places, as the worker sees them --- */
 

@@ -69,7 +69,7 @@ on_fork(const struct word *w, int sock)
 		pid = python_fork();
 	if (pid == 0) {
 		jail_enter(&jail, w, sock);
-		python_run();
+		python_run((enum skill_policy)w->policy);
 	}
 	apart_back(&apart);
 	if (sock != -1)
