@@ -27,6 +27,7 @@ from xbot import ROOT, Tap, alive, descendants, verdict, wait_for
 STEPS = {1: "INTENT", 2: "IMPORTED", 3: "TAGGED", 4: "REMOVED", 5: "DONE"}
 COMMIT = (1, 2, 3, 5)
 STOP = (1, 2, 3, 4, 5)
+RESET = (1, 4, 5)
 OURS = ("docker", "ledger", "box", "reaper", "supervisor")
 SETTLED = 90            # s until all is put right, at most
 
@@ -137,6 +138,28 @@ class Rounds:
         self.check(t, f"{verb}, kill -9 of {victim} "
                    f"{'after' if stored else 'before'} {STEPS[step]}")
 
+    def reset_at(self, t, step, victim):
+        """What a reset has begun is gone afterwards."""
+        self.fresh(victim)
+        self.write()
+        self.sup.commit("u")
+        with open(self.box("halt"), "w", encoding="ascii") as f:
+            f.write(f"{step} 1")
+        asked = self.begin("reset")
+        wait_for("the step", lambda: os.path.exists(self.box("halted")), 60)
+        self.kill(victim)
+        self.go_on()
+        if victim == "docker":
+            os.unlink(self.box("halted"))
+        self.again(victim)
+        asked.wait(SETTLED)
+        wait_for("settled", self.settled, SETTLED)
+        with contextlib.suppress(TimeoutError):
+            wait_for("a sweep", lambda: self.there() == (None, [], []),
+                     SETTLED)
+        t.eq(self.there(), (None, [], []),
+             f"reset, kill -9 of {victim} after {STEPS[step]}")
+
     def at_random(self, t, rng):
         verb = rng.choice(("commit", "stop", "stop"))
         victim = rng.choice(OURS + ("docker", "docker", "dockerd"))
@@ -164,6 +187,9 @@ def steps(t, r):
             r.at_step(t, "commit", step, False, "docker")
     r.at_step(t, "commit", 1, True, "dockerd")
     r.at_step(t, "commit", 2, True, "supervisor")
+    for step in RESET:
+        r.reset_at(t, step, "docker")
+    r.reset_at(t, 4, "dockerd")
 
 
 def main():

@@ -19,11 +19,13 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "../lib"), HERE]
 
+from debian import image_of_debian, package
 from dockerd import BUSYBOX, Engine
 from sandboxes import (IMAGE, Sandboxes, container, image, images, root_of)
 from xbot import ROOT, Tap, tests_of, verdict, wait_for
 
 ODD = "xbot-test/odd:1"
+DEBIAN = "xbot-test/debian:1"
 # file capabilities as a tar has them: cap_net_bind_service+ep
 CAPS = b"\1\0\0\2\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 METADATA = (
@@ -332,6 +334,26 @@ def test_admin(t, s):
     t.eq(a.code, "EPERM", "nor anybody another one's")
     a = s.client.call("GET", "/v1/admin/sandboxes")
     t.eq(a.status, 404, "the list is the administrator's")
+
+
+def test_package(t, s):
+    image_of_debian(s.engine, DEBIAN)
+    with Sandboxes(s.build, s.engine, image=DEBIAN) as deb:
+        deb.sh("kim", "true")
+        package(os.path.join(deb.hostwork, "kim"), "xbot-tested")
+        a = deb.client.exec("kim", "apt-get install -y --no-install-recommends"
+                            " ./xbot-tested.deb 2>&1")
+        t.eq((a.status, a.json.get("exit_code")), (200, 0),
+             "apt-get install of a local package")
+        if a.status != 200 or a.json["exit_code"] != 0:
+            t.note(a)
+        t.eq(deb.stop_("kim").status, 204, "then a stop")
+        t.eq(deb.sh("kim", "xbot-tested; dpkg -s xbot-tested | cat; "
+                    "ls /var/lib/from-postinst").split("\n")[:3],
+             ["xbot-tested works", "Package: xbot-tested",
+              "Status: install ok installed"], "it is installed afterwards")
+        deb.reset("kim")
+        verdict(t, deb)
 
 
 def test_disk_full(t, s):
