@@ -95,7 +95,11 @@ class Node:
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(DEADLINE)
+        try:
+            self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()     # it waits for an answer; told already
+            self.process.wait()
 
 
 class Way:
@@ -820,7 +824,8 @@ def main():
             if not wanted or any(x in test.__name__ for x in wanted):
                 t.run(test, w)
     finally:
-        w.node.close()
+        if w.node:
+            w.node.close()
         w.node = None
         for sup in w.sups.values():
             verdict(t, sup)
