@@ -129,7 +129,8 @@ llm_init(struct event_base *base, const struct options *o)
 	llm.base_url = copy(slice_str(o->llm_base_url[0] != '\0' ?
 	    o->llm_base_url : p->base_url));
 	/* A base URL may have a password in it. */
-	log_info("LLM: provider %s, model %s", p->name, llm.model[0] != '\0' ? llm.model : "as the provider lists");
+	log_info("LLM: provider %s, model %s", p->name,
+	    llm.model[0] != '\0' ? llm.model : "as the provider lists");
 	return true;
 }
 

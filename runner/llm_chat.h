@@ -29,7 +29,6 @@
 
 #include "base/json.h"
 #include "base/v1.h"
-#include "proto/jobs.h"
 
 #define LLM_WHY_MAX	160
 #define LLM_TOKENS	32768	/* asked for, when the model gives as many */

@@ -28,7 +28,6 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "base/utf8.h"
 #include "runner/llm.h"
 
 #define START_S		15		/* then it begins without (D31) */

@@ -513,7 +513,7 @@ on_patch(struct req *r)
 	const struct route_runner	*n;
 	struct work			*k;
 	int				 a, b, c;
-	bool				 key;
+	bool				 key, other;
 
 	if (!name_ok(r, r->seg[0]) || !copy_ready(r) ||
 	    (k = work_new(r)) == NULL)
@@ -526,11 +526,15 @@ on_patch(struct req *r)
 	    sizeof(k->new_name)) == JSON_WRONG ||
 	    (json_find(r->body, "name") != NULL && !name_ok(r, k->new_name)) ||
 	    (a = llm_member(r, "llm_provider", k->llm_provider,
-	    sizeof(k->llm_provider), n->llm_provider)) == -1 ||
-	    (b = llm_member(r, "llm_model", k->llm_model,
-	    sizeof(k->llm_model), n->llm_model)) == -1 ||
+	    sizeof(k->llm_provider), n->llm_provider)) == -1)
+		return;
+	/* Model and address of one provider are no good for another. */
+	other = n->llm_provider[0] != '\0' &&
+	    strcmp(k->llm_provider, n->llm_provider) != 0;
+	if ((b = llm_member(r, "llm_model", k->llm_model,
+	    sizeof(k->llm_model), other ? "" : n->llm_model)) == -1 ||
 	    (c = llm_member(r, "llm_base_url", k->llm_base_url,
-	    sizeof(k->llm_base_url), n->llm_base_url)) == -1)
+	    sizeof(k->llm_base_url), other ? "" : n->llm_base_url)) == -1)
 		return;
 	audit(r, "runner.change", r->seg[0]);
 	key = k->llm_api_key[0] != '\0';

@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 from xbot import Supervisor, Tap, cmdline, descendants, wait_for  # noqa: E402
 
 KEY = "sk-own-" + base64.b16encode(os.urandom(12)).decode()
+ADMINS = "sk-admin-" + base64.b16encode(os.urandom(12)).decode()
 PUSHED = "sk-push-" + base64.b16encode(os.urandom(12)).decode()
 TEXT = "what the client says " + base64.b16encode(os.urandom(12)).decode()
 
@@ -219,6 +220,7 @@ def test_own_key(t, sup):
                 with open(f"/proc/{pid}/environ", "rb") as f:
                     t.ok(KEY.encode() not in f.read(), what + "nor in an environment")
             t.eq(holders(sup, sup.runners, KEY), [], what + "nor in a server's memory")
+            t.ok(holders(sup, sup.runners, who), what + "where a name is")
             lines = sup.log.since() + r.log.since()
             t.ok(not any(KEY in line or TEXT in line for line in lines),
                  what + "neither it nor the text is in a log")
@@ -265,6 +267,21 @@ def test_pushed_key(t, sup):
     t.eq(holders(sup, sup.runners, PUSHED), [], "no server remembers it")
     t.ok(not on_disk(sup, PUSHED), "nor the disk")
     t.ok(not any(PUSHED in line for line in sup.log.since() + r.log.since()), "nor a log")
+    file = os.path.join(sup.dir, "admins.key")
+    with open(file, "w", encoding="ascii") as f:
+        os.fchmod(f.fileno(), 0o600)
+        f.write(ADMINS + "\n")
+    got = sup.admin("runner", "llm", "-u", "carl", "--llm-api-key-file", file,
+                    "laptop")
+    t.eq((got.returncode, got.stderr), (0, b"" if isinstance(got.stderr, bytes) else ""),
+         "xbot-admin gives another one")
+    chat(sup, "carl")
+    headers = {k.lower(): v for k, v in theirs.asks[-1][1].items()}
+    t.eq(headers.get("x-api-key"), ADMINS, "which counts")
+    t.eq(holders(sup, sup.runners, ADMINS), [], "no server remembers it")
+    a = sup.client.call("PATCH", base, {"llm_provider": "openai", "llm_api_key": PUSHED})
+    t.eq((a.status, info(sup, "carl")["llm_model"]), (204, ""),
+         "another provider has nothing of the old one's")
     a = sup.client.call("PATCH", base, {"llm_provider": ""})
     t.eq(a.status, 204, "it can be switched off")
     a = chat(sup, "carl")

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tarfile
@@ -371,6 +372,17 @@ def test_idle(t, s):
         t.eq(a.status, 201, "a task of which nobody waits for the end")
         wait_for("stopped", lambda: idle.state_of("jo") == "absent")
         t.eq(idle.sh("jo", "cat /task"), "end\n", "is activity as well")
+        done = []
+        with idle.connect() as c:
+            thread = threading.Thread(target=lambda: done.append(c.exec(
+                "jo", "touch /workspace/on; sleep 8; echo slept")))
+            thread.start()
+            mark = os.path.join(idle.hostwork, "jo/on")
+            wait_for("the command", lambda: os.path.exists(mark))
+            os.kill(idle.roles()["docker"], signal.SIGKILL)
+            thread.join()
+        t.eq(done[0].json.get("stdout"), "slept\n", "a docker that comes "
+             "again learns what is busy")
         idle.reset("jo")
         verdict(t, idle)
 

@@ -460,6 +460,7 @@ class Provider(socketserver.ThreadingMixIn, http.server.HTTPServer):
             self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.changed = threading.Condition()
         self.requests, self.closes, self.reports = [], [], set()
+        self.peers = []
         self.holding = 0
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -477,6 +478,7 @@ class Provider(socketserver.ThreadingMixIn, http.server.HTTPServer):
     def note(self, handler, body):
         with self.changed:
             self.requests.append((handler.path, dict(handler.headers), body))
+            self.peers.append(handler.client_address)
             self.changed.notify_all()
 
     def closed(self, model, gone):

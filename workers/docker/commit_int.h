@@ -46,6 +46,7 @@ struct commit {
 	bool			 idle;
 	uint64_t		 activity;	/* when it was claimed */
 	bool			 running, paused, dirty;
+	unsigned int		 pauses;	/* that failed */
 	uint64_t		 started;	/* the container; ms */
 	struct buf		 mounts;	/* see changes_any */
 	struct buf		 changes;	/* of the new image */

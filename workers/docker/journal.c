@@ -200,16 +200,20 @@ on_sandbox_record(struct chan *c, const struct msg *m)
 	struct sandbox			*s;
 	char				 user[ID_USER_MAX + 1];
 
-	if (!id_user_ok(r->user) ||
+	/* Of a ledger that came again: what we know is newer. */
+	if (ready || !id_user_ok(r->user) ||
 	    !slice_copy(user, sizeof(user), r->user) ||
-	    sandbox_find(user) != NULL || (s = sandbox_get(user)) == NULL)
+	    (s = sandbox_get(user)) == NULL)
 		return;
 	slice_copy(s->container, sizeof(s->container), r->container);
 	slice_copy(s->image, sizeof(s->image), r->image);
-	/* Until the Engine says more; nothing of a box before us runs on. */
+	/* Until the Engine says more.  Box may have spoken already. */
 	s->state = SANDBOX_STOPPED;
-	s->used = (time_t)r->used;
-	s->activity = s->saved = r->activity;
+	if (s->used < (time_t)r->used)
+		s->used = (time_t)r->used;
+	s->activity += r->activity;
+	s->saved = r->activity;
+	s->unsaved = r->busy != s->busy;
 }
 
 void

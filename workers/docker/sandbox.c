@@ -264,8 +264,9 @@ on_sandbox_activity(struct chan *c, const struct msg *m)
 	struct sandbox				*s;
 	char					 user[ID_USER_MAX + 1];
 
+	/* Box may be faster than ledger, whose records are not there yet. */
 	if (!slice_copy(user, sizeof(user), a->user) ||
-	    (s = sandbox_find(user)) == NULL)
+	    !id_user_ok(a->user) || (s = sandbox_get(user)) == NULL)
 		return;
 	s->activity++;
 	s->used = time(NULL);

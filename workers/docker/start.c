@@ -57,6 +57,7 @@ struct start {
 	char		 image_user[256];
 	bool		 pulled;
 	bool		 taken;		/* it ran before we asked */
+	bool		 unborn;	/* found, and has never run */
 	unsigned int	 again;
 };
 
@@ -71,6 +72,7 @@ static void	run(struct start *);
 static void	pull(struct start *);
 static void	create(struct start *);
 static void	on_found(void *, const struct engine_result *);
+static void	on_unborn_gone(void *, const struct engine_result *);
 static void	on_image(void *, const struct engine_result *);
 static void	on_pulled(void *, const struct engine_result *);
 static void	on_created(void *, const struct engine_result *);
@@ -196,19 +198,26 @@ found_fits(struct start *st, const struct json_value *body)
 }
 
 static void
+make(struct start *st)
+{
+	struct ctl_workdir_wanted w = { slice_str(st->s->user) };
+
+	st->s->container[0] = '\0';
+	sandbox_set_state(st->s, SANDBOX_CREATING);
+	st->workdir = true;
+	chan_send(child_parent(), CTL_WORKDIR_WANTED, st->s->wanted, &w);
+}
+
+static void
 on_found(void *arg, const struct engine_result *res)
 {
 	struct start		*st = arg;
 	struct sandbox		*s = st->s;
-	struct ctl_workdir_wanted w = { slice_str(s->user) };
 	const struct json_value	*state = json_find(res->body, "State");
 	char			 status[32] = "";
 
 	if (res->code == XERR_ENOENT) {
-		s->container[0] = '\0';
-		sandbox_set_state(s, SANDBOX_CREATING);
-		st->workdir = true;
-		chan_send(child_parent(), CTL_WORKDIR_WANTED, s->wanted, &w);
+		make(st);
 		return;
 	}
 	if (res->code != XERR_NONE) {
@@ -232,8 +241,10 @@ on_found(void *arg, const struct engine_result *res)
 	} else if (strcmp(status, "running") == 0) {
 		st->taken = true;
 		wait_call(st, state, TAKEN_S);
-	} else
+	} else {
+		st->unborn = strcmp(status, "created") == 0;
 		run(st);
+	}
 }
 
 static void
@@ -464,12 +475,32 @@ on_started(void *arg, const struct engine_result *res)
 {
 	struct start *st = arg;
 
-	if (res->code != XERR_NONE)
+	if (res->code == XERR_EIO && st->unborn) {
+		/* An Engine that was killed may have left it half begun, and
+		 * for good.  It has never run: nothing is in it. */
+		log_info("sandbox of %s: container %s never ran and does not "
+		    "start: made anew: %s", st->s->user, st->s->name,
+		    res->text);
+		st->unborn = false;
+		ask(st, ENGINE_CONTAINER_REMOVE, st->s->container, "1",
+		    on_unborn_gone);
+	} else if (res->code != XERR_NONE)
 		start_fail(st, res->code, "cannot start the container: %s",
 		    res->text);
 	else
 		ask(st, ENGINE_CONTAINER_INSPECT, st->s->container, NULL,
 		    on_running);
+}
+
+static void
+on_unborn_gone(void *arg, const struct engine_result *res)
+{
+	struct start *st = arg;
+
+	if (res->code != XERR_NONE && res->code != XERR_ENOENT)
+		fail_call(st, res);
+	else
+		make(st);
 }
 
 static void

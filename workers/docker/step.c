@@ -26,7 +26,8 @@
 #include "base/log.h"
 #include "workers/docker/commit_int.h"
 
-#define STOP_S	"5"	/* between TERM and KILL */
+#define STOP_S		"5"	/* between TERM and KILL */
+#define PAUSES_MAX	3	/* more of them than the first */
 
 static void
 ask(struct commit *c, enum engine_op op, const char *a, const char *b,
@@ -218,6 +219,19 @@ step_meta(struct commit *c)
 
 /* ---- the container */
 
+/* runc gives up on a container that forks just then. */
+static void
+on_paused(void *arg, const struct engine_result *res)
+{
+	struct commit	*c = arg;
+
+	if (res->code == XERR_EIO && c->pauses++ < PAUSES_MAX)
+		ask(c, ENGINE_CONTAINER_PAUSE, c->j.container, NULL,
+		    on_paused);
+	else
+		on_needed(c, res);
+}
+
 void
 step_pause(struct commit *c)
 {
@@ -228,7 +242,7 @@ step_pause(struct commit *c)
 	}
 	c->paused = true;
 	sandbox_hold(c->s, true);
-	ask(c, ENGINE_CONTAINER_PAUSE, c->j.container, NULL, on_needed);
+	ask(c, ENGINE_CONTAINER_PAUSE, c->j.container, NULL, on_paused);
 }
 
 static void

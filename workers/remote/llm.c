@@ -49,8 +49,13 @@ llm_free(struct op *op)
 }
 
 void
-llm_message(struct op *op, const struct exec_llm_call *ask)
+llm_on_call(struct chan *c, const struct msg *m)
 {
+	const struct exec_llm_call	*ask = m->body;
+	struct op			*op = op_new(c, m, &ask->job);
+
+	if (op == NULL)
+		return;
 	if (op->link->provider[0] == '\0')
 		op_refuse(op, XERR_ENOTSUP, "no language model is configured on "
 		    "this runner");
@@ -66,6 +71,18 @@ llm_message(struct op *op, const struct exec_llm_call *ask)
 		op->limit = BODY_MAX;
 		op_grant(op, STREAM_STDIN, INPUT_WINDOW);
 	}
+}
+
+/* v1 has no message for it. */
+void
+llm_on_settings(struct chan *c, const struct msg *m)
+{
+	const struct exec_llm_settings	*ask = m->body;
+	struct op			*op = op_new(c, m, &ask->job);
+
+	if (op != NULL)
+		op_refuse(op, XERR_ENOTSUP, "this runner's protocol (1) "
+		    "cannot take LLM settings; start it with them");
 }
 
 /* --- an answer to front --- */

@@ -37,7 +37,8 @@ struct llm {
 };
 
 /* -- llm.c */
-void	 llm_message(struct op *, const struct exec_llm_call *);
+void	 llm_on_call(struct chan *, const struct msg *);
+void	 llm_on_settings(struct chan *, const struct msg *);
 void	 llm_free(struct op *);
 /* The body is there: ask the runner.  The op may be gone. */
 void	 llm_body(struct op *);

@@ -101,38 +101,48 @@ schema_exact(const struct v1_value *schema)
 	return true;
 }
 
-/* The one type, or the first that is not null, of what may have several. */
+/* Empty: it has none, or several. */
+static struct slice
+plain_type(const struct v1_value *v)
+{
+	struct v1_member	 m[] = { { .key = "type" } };
+
+	if (!v1_members(v, m, 1) || m[0].value.kind != V1_STRING)
+		return (struct slice){ NULL, 0 };
+	return (struct slice){ m[0].value.p, m[0].value.len };
+}
+
+/* The first of a list that is not null: of types, or of schemas. */
+static struct slice
+first_type(struct v1_value list)
+{
+	struct v1_value	 e;
+	struct slice	 s;
+
+	while (v1_element(&list, &e)) {
+		s = e.kind == V1_STRING ? (struct slice){ e.p, e.len } :
+		    plain_type(&e);
+		if (s.len > 0 && !slice_is(s, "null"))
+			return s;
+	}
+	return (struct slice){ NULL, 0 };
+}
+
+/* v1 wants one: the nearest. */
 static struct slice
 type_of(const struct v1_value *v)
 {
 	struct v1_member	 m[] = { { .key = "type" }, { .key = "anyOf" },
 				    { .key = "oneOf" },
 				    { .key = "properties" } };
-	struct v1_value		 e;
-	struct slice		 s = { NULL, 0 };
+	struct slice		 s = plain_type(v);
 	size_t			 i;
 
-	if (!v1_members(v, m, NITEMS(m)))
+	v1_members(v, m, NITEMS(m));
+	for (i = 0; s.len == 0 && i < 3; i++)
+		s = first_type(m[i].value);
+	if (s.len > 0)
 		return s;
-	if (m[0].value.kind == V1_STRING)
-		return (struct slice){ m[0].value.p, m[0].value.len };
-	while (v1_element(&m[0].value, &e))
-		if (e.kind == V1_STRING && !slice_is((s = (struct slice){ e.p,
-		    e.len }), "null"))
-			return s;
-	for (i = 1; i <= 2; i++)
-		while (v1_element(&m[i].value, &e)) {
-			s = (struct slice){ NULL, 0 };
-			/* One level: those of theirs have a plain type. */
-			struct v1_member t[] = { { .key = "type" } };
-
-			if (v1_members(&e, t, 1) &&
-			    t[0].value.kind == V1_STRING)
-				s = (struct slice){ t[0].value.p,
-				    t[0].value.len };
-			if (s.len > 0 && !slice_is(s, "null"))
-				return s;
-		}
 	return slice_str(m[3].value.kind == V1_OBJECT ? "object" : "string");
 }
 

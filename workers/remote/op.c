@@ -57,8 +57,6 @@ static void	on_task_list(struct chan *, const struct msg *);
 static void	on_task_read(struct chan *, const struct msg *);
 static void	on_task_kill(struct chan *, const struct msg *);
 static void	on_fetch(struct chan *, const struct msg *);
-static void	on_llm_call(struct chan *, const struct msg *);
-static void	on_llm_settings(struct chan *, const struct msg *);
 
 static const struct {
 	uint16_t	 type;
@@ -80,8 +78,8 @@ static const struct {
 	{ EXEC_TASK_READ, on_task_read },
 	{ EXEC_TASK_KILL, on_task_kill },
 	{ EXEC_FETCH, on_fetch },
-	{ EXEC_LLM_CALL, on_llm_call },
-	{ EXEC_LLM_SETTINGS, on_llm_settings },
+	{ EXEC_LLM_CALL, llm_on_call },
+	{ EXEC_LLM_SETTINGS, llm_on_settings },
 };
 
 static struct op *
@@ -108,8 +106,7 @@ job_refuse(struct chan *c, uint64_t serial, const struct id16 *job,
 	chan_send(c, EXEC_JOB_REFUSED, serial, &refused);
 }
 
-/* NULL: the session is gone, or it was refused here. */
-static struct op *
+struct op *
 op_new(struct chan *c, const struct msg *m, const struct id16 *job)
 {
 	struct session	*s = session_find(c, m->serial);
@@ -807,24 +804,4 @@ on_fetch(struct chan *c, const struct msg *m)
 		op_refuse(op, XERR_EBUSY, "out of memory");
 	else
 		op_ask(op, V1_DOWNLOAD_FILE);
-}
-
-static void
-on_llm_call(struct chan *c, const struct msg *m)
-{
-	const struct exec_llm_call	*ask = m->body;
-	struct op			*op = op_new(c, m, &ask->job);
-
-	if (op != NULL)
-		llm_message(op, ask);
-}
-
-/* v1 has no message for it. */
-static void
-on_llm_settings(struct chan *c, const struct msg *m)
-{
-	const struct exec_llm_settings *ask = m->body;
-
-	job_refuse(c, m->serial, &ask->job, XERR_ENOTSUP, "this runner's "
-	    "protocol (1) cannot take LLM settings; start it with them");
 }

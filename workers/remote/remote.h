@@ -363,6 +363,8 @@ void	 sessions_clear(enum role);
 void	 sessions_flush(void);
 
 /* op.c */
+/* The op of a question; NULL: the session is gone, or it was refused here. */
+struct op *op_new(struct chan *, const struct msg *, const struct id16 *job);
 /* The request in flight has left for the runner. */
 void	 op_handed(struct op *);
 /* An answer to it: takes the link's assembled memory. */
