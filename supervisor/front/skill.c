@@ -51,7 +51,7 @@ struct call {
 	TAILQ_ENTRY(call) entry;
 	uint64_t	 serial;	/* of the request */
 	struct buf	 body;		/* what was not sent yet */
-	uint64_t	 sent, upto;	/* bytes of the body */
+	uint64_t	 sent;		/* bytes of the body */
 	bool		 answering;	/* the head is out */
 	uint64_t	 length, got;	/* bytes of the answer */
 	uint64_t	 granted;

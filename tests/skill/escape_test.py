@@ -465,9 +465,9 @@ CHANGES = {
                         "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
     "the directory": "import os\nos.makedirs('a/b/c')\n"
                      "open('a/b/c/f', 'w').write('x')\nos.chmod('a', 0)",
-    "a deep directory": "import os\nfor n in range(900):\n"
+    "a deep directory": "import os\nfor n in range(300):\n"
                         "    os.mkdir('d')\n    os.chdir('d')",
-    "many files": "for n in range(3000): open(str(n), 'w')",
+    "many files": "for n in range(300): open(str(n), 'w')",
 }
 
 
