@@ -16,8 +16,8 @@
 
 
 /*
- * curl's multi interface driven by the event loop.  Runs in: runner, docker.
- * Owns: the multi handle, one event a socket, an easy handle a running call.
+ * The Engine's calls as curl's transfers.  Runs in: runner, docker.
+ * Owns: an easy handle a running call.
  * curl is told to speak HTTP to one unix socket and to read no environment.
  */
 
@@ -38,11 +38,7 @@
 #define PIPE_CHUNK	(128 * 1024)	/* a read or write of a pipe's */
 
 static void	multi_check(struct engine *);
-static void	multi_act(struct engine *, curl_socket_t, int);
-static void	on_socket(evutil_socket_t, short, void *);
-static void	on_timer(evutil_socket_t, short, void *);
-static int	curl_socket(CURL *, curl_socket_t, int, void *, void *);
-static int	curl_timer(CURLM *, long, void *);
+static void	multi_act(void *, curl_socket_t, int);
 static size_t	curl_body(char *, size_t, size_t, void *);
 static size_t	curl_upload(char *, size_t, size_t, void *);
 static bool	easy_set(struct engine_call *, const char *);
@@ -59,7 +55,7 @@ multi_check(struct engine *e)
 	long			 status;
 	int			 left;
 
-	while (!e->dead && (m = curl_multi_info_read(e->multi, &left)) !=
+	while (!e->dead && (m = curl_multi_info_read(e->loop.multi, &left)) !=
 	    NULL) {
 		if (m->msg != CURLMSG_DONE)
 			continue;
@@ -76,59 +72,16 @@ multi_check(struct engine *e)
 }
 
 static void
-multi_act(struct engine *e, curl_socket_t fd, int what)
+multi_act(void *arg, curl_socket_t fd, int what)
 {
-	int	 running;
+	struct engine	*e = arg;
+	int		 running;
 
 	e->busy++;
-	curl_multi_socket_action(e->multi, fd, what, &running);
+	curl_multi_socket_action(e->loop.multi, fd, what, &running);
 	multi_check(e);
 	if (--e->busy == 0 && e->dead)
 		engine_free(e);
-}
-
-static void
-on_socket(evutil_socket_t fd, short what, void *arg)
-{
-	multi_act(arg, fd, (what & EV_READ ? CURL_CSELECT_IN : 0) |
-	    (what & EV_WRITE ? CURL_CSELECT_OUT : 0));
-}
-
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	multi_act(arg, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int
-curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *priv)
-{
-	struct engine	*e = arg;
-	struct event	*ev = priv;
-
-	if (ev != NULL)
-		event_free(ev);
-	if (what == CURL_POLL_REMOVE) {
-		curl_multi_assign(e->multi, fd, NULL);
-		return 0;
-	}
-	ev = event_new(e->base, fd, EV_PERSIST |
-	    (what & CURL_POLL_IN ? EV_READ : 0) |
-	    (what & CURL_POLL_OUT ? EV_WRITE : 0), on_socket, e);
-	curl_multi_assign(e->multi, fd, ev);
-	return ev != NULL && event_add(ev, NULL) == 0 ? 0 : -1;
-}
-
-static int
-curl_timer(CURLM *multi, long ms, void *arg)
-{
-	struct engine	*e = arg;
-	struct timeval	 tv = { .tv_sec = ms / 1000,
-			    .tv_usec = ms % 1000 * 1000 };
-
-	if (ms < 0)
-		return evtimer_del(e->timer);
-	return evtimer_add(e->timer, &tv);
 }
 
 /* Errors come as one JSON text, whatever a good answer looks like. */
@@ -227,7 +180,7 @@ engine_http_start(struct engine_call *call)
 	    ((call->row->flags & ROW_STREAM) &&
 	    (call->stream = engine_stream_new(call)) == NULL) ||
 	    !easy_set(call, url) ||
-	    curl_multi_add_handle(e->multi, call->easy) != CURLM_OK) {
+	    curl_multi_add_handle(e->loop.multi, call->easy) != CURLM_OK) {
 		if (call->easy != NULL)
 			curl_easy_cleanup(call->easy);
 		call->easy = NULL;
@@ -247,7 +200,7 @@ engine_http_stop(struct engine_call *call)
 	if (call->easy == NULL)
 		return;
 	TAILQ_REMOVE(&call->engine->running, call, entry);
-	curl_multi_remove_handle(call->engine->multi, call->easy);
+	curl_multi_remove_handle(call->engine->loop.multi, call->easy);
 	curl_easy_cleanup(call->easy);
 	call->easy = NULL;
 }
@@ -255,29 +208,13 @@ engine_http_stop(struct engine_call *call)
 bool
 engine_http_init(struct engine *e)
 {
-	static bool	 global;
-
-	if (!global && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		return false;
-	global = true;
-	e->timer = evtimer_new(e->base, on_timer, e);
-	e->multi = curl_multi_init();
-	return e->timer != NULL && e->multi != NULL &&
-	    curl_multi_setopt(e->multi, CURLMOPT_SOCKETFUNCTION,
-	    curl_socket) == CURLM_OK &&
-	    curl_multi_setopt(e->multi, CURLMOPT_SOCKETDATA, e) == CURLM_OK &&
-	    curl_multi_setopt(e->multi, CURLMOPT_TIMERFUNCTION,
-	    curl_timer) == CURLM_OK &&
-	    curl_multi_setopt(e->multi, CURLMOPT_TIMERDATA, e) == CURLM_OK &&
-	    curl_multi_setopt(e->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+	return curl_loop_init(&e->loop, e->base, multi_act, e) &&
+	    curl_multi_setopt(e->loop.multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
 	    (long)CONNECTIONS_MAX) == CURLM_OK;
 }
 
 void
 engine_http_clear(struct engine *e)
 {
-	if (e->multi != NULL)
-		curl_multi_cleanup(e->multi);
-	if (e->timer != NULL)
-		event_free(e->timer);
+	curl_loop_clear(&e->loop);
 }

@@ -17,8 +17,7 @@
 
 /*
  * What the three files of the Engine's client share; for nobody else.
- * engine.c: what is asked and what it means.  engine_http.c: curl and the
- * loop.  engine_stream.c: answers that are many JSON texts.  engine_pipe.c:
+ * engine.c: what is asked and what it means.  engine_http.c: curl.  engine_stream.c: answers that are many JSON texts.  engine_pipe.c:
  * one call's answer that is another one's body.
  */
 
@@ -30,8 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <curl/curl.h>
-
+#include "base/curl_loop.h"
 #include "base/engine.h"
 #include "proto/buf.h"
 
@@ -77,8 +75,7 @@ TAILQ_HEAD(engine_calls, engine_call);
 struct engine {
 	struct event_base	*base;
 	char			*path;
-	CURLM			*multi;
-	struct event		*timer;		/* curl's */
+	struct curl_loop	 loop;
 	struct event		*kick;		/* there are calls to start */
 	struct engine_calls	 waiting;	/* not with curl yet */
 	struct engine_calls	 running;

@@ -26,9 +26,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
 #include <event2/event.h>
 
+#include "base/curl_loop.h"
 #include "base/http_client.h"
 
 #define IDLE_CONNECTIONS	64L
@@ -65,8 +65,7 @@ TAILQ_HEAD(http_calls, http_call);
 struct http_client {
 	struct event_base	*base;
 	const char		*agent;
-	CURLM			*multi;
-	struct event		*timer;		/* curl's */
+	struct curl_loop	 loop;
 	struct event		*kick;		/* something is due */
 	struct http_calls	 calls;
 	unsigned int		 busy;		/* within curl */
@@ -86,7 +85,7 @@ static const struct {
 };
 
 static void	client_kick(struct http_client *);
-static void	multi_act(struct http_client *, curl_socket_t, int);
+static void	multi_act(void *, curl_socket_t, int);
 static bool	easy_set(struct http_call *, const struct http_request *);
 static bool	easy_body(struct http_call *, const struct http_request *);
 static bool	call_start(struct http_call *);
@@ -101,10 +100,6 @@ static bool	call_again(struct http_call *);
 static void	call_step(struct http_call *);
 static void	on_kick(evutil_socket_t, short, void *);
 static void	on_clock(evutil_socket_t, short, void *);
-static void	on_socket(evutil_socket_t, short, void *);
-static void	on_timer(evutil_socket_t, short, void *);
-static int	curl_socket(CURL *, curl_socket_t, int, void *, void *);
-static int	curl_timer(CURLM *, long, void *);
 static size_t	curl_header(char *, size_t, size_t, void *);
 static size_t	curl_body(char *, size_t, size_t, void *);
 
@@ -118,16 +113,17 @@ client_kick(struct http_client *hc)
 }
 
 static void
-multi_act(struct http_client *hc, curl_socket_t fd, int what)
+multi_act(void *arg, curl_socket_t fd, int what)
 {
+	struct http_client	*hc = arg;
 	struct http_call	*call;
 	CURLMsg			*m;
 	char			*p;
 	int			 n;
 
 	hc->busy++;
-	curl_multi_socket_action(hc->multi, fd, what, &n);
-	while ((m = curl_multi_info_read(hc->multi, &n)) != NULL) {
+	curl_multi_socket_action(hc->loop.multi, fd, what, &n);
+	while ((m = curl_multi_info_read(hc->loop.multi, &n)) != NULL) {
 		if (m->msg != CURLMSG_DONE)
 			continue;
 		p = NULL;
@@ -139,50 +135,6 @@ multi_act(struct http_client *hc, curl_socket_t fd, int what)
 	}
 	hc->busy--;
 	on_kick(-1, 0, hc);
-}
-
-static void
-on_socket(evutil_socket_t fd, short what, void *arg)
-{
-	multi_act(arg, fd, (what & EV_READ ? CURL_CSELECT_IN : 0) |
-	    (what & EV_WRITE ? CURL_CSELECT_OUT : 0));
-}
-
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	multi_act(arg, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int
-curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *priv)
-{
-	struct http_client	*hc = arg;
-	struct event		*ev = priv;
-
-	if (ev != NULL)
-		event_free(ev);
-	if (what == CURL_POLL_REMOVE) {
-		curl_multi_assign(hc->multi, fd, NULL);
-		return 0;
-	}
-	ev = event_new(hc->base, fd, EV_PERSIST |
-	    (what & CURL_POLL_IN ? EV_READ : 0) |
-	    (what & CURL_POLL_OUT ? EV_WRITE : 0), on_socket, hc);
-	curl_multi_assign(hc->multi, fd, ev);
-	return ev != NULL && event_add(ev, NULL) == 0 ? 0 : -1;
-}
-
-static int
-curl_timer(CURLM *multi, long ms, void *arg)
-{
-	struct http_client	*hc = arg;
-	struct timeval		 tv = { .tv_sec = ms / 1000,
-				    .tv_usec = ms % 1000 * 1000 };
-
-	if (ms < 0)
-		return evtimer_del(hc->timer);
-	return evtimer_add(hc->timer, &tv);
 }
 
 /* ---- from curl */
@@ -366,7 +318,7 @@ easy_set(struct http_call *call, const struct http_request *req)
 static bool
 call_start(struct http_call *call)
 {
-	call->added = curl_multi_add_handle(call->client->multi,
+	call->added = curl_multi_add_handle(call->client->loop.multi,
 	    call->easy) == CURLM_OK;
 	call_clock(call, call->first_ms);
 	return call->added;
@@ -377,7 +329,7 @@ static void
 call_stop(struct http_call *call)
 {
 	if (call->added)
-		curl_multi_remove_handle(call->client->multi, call->easy);
+		curl_multi_remove_handle(call->client->loop.multi, call->easy);
 	call->added = false;
 	call_clock(call, 0);
 }
@@ -528,30 +480,17 @@ http_call_free(struct http_call *call)
 struct http_client *
 http_client_new(struct event_base *base, const char *agent)
 {
-	static bool		 global;
 	struct http_client	*hc;
-	CURLM			*m;
 
-	if (!global && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		return NULL;
-	global = true;
 	if ((hc = calloc(1, sizeof(*hc))) == NULL)
 		return NULL;
 	hc->base = base;
 	hc->agent = agent;
 	TAILQ_INIT(&hc->calls);
-	hc->timer = evtimer_new(base, on_timer, hc);
 	hc->kick = evtimer_new(base, on_kick, hc);
-	hc->multi = m = curl_multi_init();
-	if (hc->timer == NULL || hc->kick == NULL || m == NULL ||
-	    curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION,
-	    curl_socket) != CURLM_OK ||
-	    curl_multi_setopt(m, CURLMOPT_SOCKETDATA, hc) != CURLM_OK ||
-	    curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION,
-	    curl_timer) != CURLM_OK ||
-	    curl_multi_setopt(m, CURLMOPT_TIMERDATA, hc) != CURLM_OK ||
-	    curl_multi_setopt(m, CURLMOPT_MAXCONNECTS,
-	    IDLE_CONNECTIONS) != CURLM_OK) {
+	if (!curl_loop_init(&hc->loop, base, multi_act, hc) ||
+	    hc->kick == NULL || curl_multi_setopt(hc->loop.multi,
+	    CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS) != CURLM_OK) {
 		http_client_free(hc);
 		return NULL;
 	}
@@ -567,10 +506,7 @@ http_client_free(struct http_client *hc)
 		return;
 	while ((call = TAILQ_FIRST(&hc->calls)) != NULL)
 		call_destroy(call);
-	if (hc->multi != NULL)
-		curl_multi_cleanup(hc->multi);
-	if (hc->timer != NULL)
-		event_free(hc->timer);
+	curl_loop_clear(&hc->loop);
 	if (hc->kick != NULL)
 		event_free(hc->kick);
 	free(hc);

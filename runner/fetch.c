@@ -28,10 +28,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include <curl/curl.h>
-#include <event2/event.h>
-
 #include "base/chan.h"
+#include "base/curl_loop.h"
 #include "base/log.h"
 #include "proto/exec_msg.h"
 #include "proto/frame.h"
@@ -64,9 +62,7 @@ struct fetch {
 
 static LIST_HEAD(, fetch)	 fetches = LIST_HEAD_INITIALIZER(fetches);
 static size_t			 nfetches;
-static struct event_base	*event_base;
-static struct event		*timer;
-static CURLM			*multi;
+static struct curl_loop		 loop;
 
 static bool	easy_start(struct fetch *, struct slice);
 static void	easy_end(struct fetch *);
@@ -76,24 +72,15 @@ static void	fetch_fail(struct fetch *, enum xerr, const char *, ...)
 		    __attribute__((format(printf, 3, 4)));
 static void	fetch_feed(struct fetch *);
 static void	fetch_finished(struct fetch *, CURLcode);
-static void	multi_step(curl_socket_t, int);
+static void	multi_act(void *, curl_socket_t, int);
 static size_t	on_body(char *, size_t, size_t, void *);
-static int	on_want(CURL *, curl_socket_t, int, void *, void *);
-static int	on_wait(CURLM *, long, void *);
-static void	on_socket(evutil_socket_t, short, void *);
-static void	on_timer(evutil_socket_t, short, void *);
 
 void
 fetch_init(struct event_base *base)
 {
-	event_base = base;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
-	    (multi = curl_multi_init()) == NULL ||
-	    (timer = evtimer_new(base, on_timer, NULL)) == NULL)
+	if (!curl_loop_init(&loop, base, multi_act, NULL))
 		fatalx("libcurl cannot be used");
-	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_want);
-	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_wait);
-	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 4L);
+	curl_multi_setopt(loop.multi, CURLMOPT_MAXCONNECTS, 4L);
 }
 
 struct fetch *
@@ -169,7 +156,7 @@ easy_start(struct fetch *f, struct slice url)
 	    "http,https") == CURLE_OK &&
 	    curl_easy_setopt(f->easy, CURLOPT_REDIR_PROTOCOLS_STR,
 	    "http,https") == CURLE_OK &&
-	    curl_multi_add_handle(multi, f->easy) == CURLM_OK;
+	    curl_multi_add_handle(loop.multi, f->easy) == CURLM_OK;
 }
 
 static void
@@ -177,7 +164,7 @@ easy_end(struct fetch *f)
 {
 	if (f->easy == NULL)
 		return;
-	curl_multi_remove_handle(multi, f->easy);
+	curl_multi_remove_handle(loop.multi, f->easy);
 	curl_easy_cleanup(f->easy);
 	f->easy = NULL;
 }
@@ -311,67 +298,21 @@ fetch_finished(struct fetch *f, CURLcode result)
 }
 
 static void
-multi_step(curl_socket_t fd, int what)
+multi_act(void *arg, curl_socket_t fd, int what)
 {
 	struct fetch	*f;
 	CURLMsg		*m;
 	CURLcode	 result;
 	int		 n;
 
-	curl_multi_socket_action(multi, fd, what, &n);
-	while ((m = curl_multi_info_read(multi, &n)) != NULL) {
+	curl_multi_socket_action(loop.multi, fd, what, &n);
+	while ((m = curl_multi_info_read(loop.multi, &n)) != NULL) {
 		if (m->msg != CURLMSG_DONE)
 			continue;
 		result = m->data.result;
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &f);
 		fetch_finished(f, result);
 	}
-}
-
-static void
-on_socket(evutil_socket_t fd, short what, void *arg)
-{
-	multi_step(fd, (what & EV_READ ? CURL_CSELECT_IN : 0) |
-	    (what & EV_WRITE ? CURL_CSELECT_OUT : 0));
-}
-
-static int
-on_want(CURL *easy, curl_socket_t fd, int what, void *arg, void *sockarg)
-{
-	struct event	*ev = sockarg;
-	short		 events = EV_PERSIST;
-
-	if (ev != NULL)
-		event_free(ev);
-	ev = NULL;
-	if (what != CURL_POLL_REMOVE) {
-		events |= what & CURL_POLL_IN ? EV_READ : 0;
-		events |= what & CURL_POLL_OUT ? EV_WRITE : 0;
-		ev = event_new(event_base, fd, events, on_socket, NULL);
-		if (ev == NULL || event_add(ev, NULL) == -1)
-			fatalx("out of memory");
-	}
-	curl_multi_assign(multi, fd, ev);
-	return 0;
-}
-
-static int
-on_wait(CURLM *m, long ms, void *arg)
-{
-	const struct timeval	 tv = { .tv_sec = ms / 1000,
-				    .tv_usec = ms % 1000 * 1000 };
-
-	if (ms < 0)
-		evtimer_del(timer);
-	else
-		evtimer_add(timer, &tv);
-	return 0;
-}
-
-static void
-on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	multi_step(CURL_SOCKET_TIMEOUT, 0);
 }
 
 /* -- from the executor -- */
