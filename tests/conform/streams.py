@@ -98,7 +98,8 @@ def test_pty(t, p):
         s.send(b"sleep 0.2; stty size\n")
         s.expect(b"40 120\r\n")
         t.ok(True, "is resized")
-        s.send(b"echo waiting; sleep 1000\n")
+        # It speaks once it has the terminal: before, the shell would hear it.
+        s.send(b"sh -c 'echo waiting; exec sleep 1000'\n")
         s.expect(b"waiting\r\n")
         s.send(b"\x03")
         s.send(b"echo code=$?\n")
