@@ -16,7 +16,8 @@ import subprocess
 import tarfile
 import tempfile
 
-from xbot import Log, alive, children, cmdline, free_port, wait_for
+from xbot import (Log, alive, children, cmdline, descendants, free_port,
+                  processes, wait_for)
 
 REGISTRY = """version: 0.1
 log: {{level: warn}}
@@ -125,10 +126,21 @@ class Engine:
             if name.startswith("containerd") and name != "containerd.toml":
                 os.unlink(f"{there}/{name}")
 
+    def end_shims(self):
+        """Those that a killed Engine left behind, with their containers."""
+        for pid in processes():
+            words = cmdline(pid)
+            if "containerd-shim" in (words or [""])[0] and any(
+                    w.startswith(self.dir + "/") for w in words):
+                for one in descendants(pid) + [pid]:
+                    with contextlib.suppress(OSError):
+                        os.kill(one, signal.SIGKILL)
+
     def close(self):
         for line in self.docker("ps", "-aq").splitlines():
             self.docker("rm", "-f", line)
         self.stop()
+        self.end_shims()
         with open("/proc/mounts", encoding="utf-8") as f:
             mounts = [line.split()[1] for line in f]
         for path in reversed(mounts):
