@@ -49,6 +49,7 @@ class Rounds:
     def __init__(self, engine, sup):
         self.engine, self.sup = engine, sup
         self.n = self.lost = 0      # states written, and not found again
+        self.commits = 0            # that were told to be done
         self.counts, self.since = {}, {}
 
     def box(self, name):
@@ -105,8 +106,19 @@ class Rounds:
         # the one that the container is made of goes with it
         return c, named, [i for i in left if not c or c["Image"] != i]
 
-    def check(self, t, text):
-        """What there is, and then what the user finds."""
+    def find(self, wrong, what):
+        """The user finds the newest state."""
+        try:
+            got = self.sup.sh("u", "cat /state")
+        except RuntimeError as error:
+            got = str(error)
+        if got != f"{self.n}\n":
+            self.lost += 1
+            wrong.append(f"found {got!r} in {what}, not {self.n}")
+
+    def check(self, t, text, committed):
+        """What there is, and then what the user finds; committed: he was
+        told so, and finds it without that container as well."""
         wait_for("settled", self.settled, SETTLED)
         with contextlib.suppress(TimeoutError):
             wait_for("a sweep", lambda: not self.there()[2], SETTLED)
@@ -120,14 +132,12 @@ class Rounds:
             wrong.append(f"images {named}")
         if left:
             wrong.append(f"images without a name {left}")
-        try:
-            got = self.sup.sh("u", "cat /state")
-        except RuntimeError as error:
-            got = str(error)
-        if got != f"{self.n}\n":
-            self.lost += 1
-            wrong.append(f"found {got!r}, not {self.n}")
-        return t.eq(wrong, [], text)
+        self.find(wrong, "his sandbox")
+        if committed:
+            self.commits += 1
+            self.engine.docker("rm", "-f", "xbot-u")
+            self.find(wrong, "his image")
+        t.eq(wrong, [], text)
 
     def fresh(self, victim):
         """The supervisor waits longer before each restart of one that ends
@@ -152,13 +162,13 @@ class Rounds:
         if victim == "docker":
             os.unlink(self.box("halted"))
         self.again(victim)
-        asked.wait(SETTLED)
+        told = asked.wait(SETTLED) == 0
         text = (f"{verb}, kill -9 of {victim} "
                 f"{'after' if stored else 'before'} {STEPS[step]}")
         if verb == "reset" and (step > 1 or stored):
             self.check_gone(t, text)
         else:
-            self.check(t, text)
+            self.check(t, text, told and verb == "commit")
 
     def check_gone(self, t, text):
         """What a reset has begun is gone afterwards."""
@@ -178,9 +188,9 @@ class Rounds:
         time.sleep(wait)        # the moment is what is random here
         self.kill(victim)
         self.again(victim)
-        asked.wait(SETTLED)
-        return self.check(t, f"{verb}, kill -9 of {victim} after "
-                          f"{wait * 1000:.0f} ms")
+        told = asked.wait(SETTLED) == 0
+        self.check(t, f"{verb}, kill -9 of {victim} after "
+                   f"{wait * 1000:.0f} ms", told and verb == "commit")
 
 
 def steps(t, r, verb):
@@ -221,12 +231,13 @@ def tell(t, results, lanes):
     for _, r, *_ in results:
         for victim, n in r.counts.items():
             killed[victim] = killed.get(victim, 0) + n
-    states, lost = (sum(getattr(r, name) for _, r, *_ in results)
-                    for name in ("n", "lost"))
+    states, lost, commits = (sum(getattr(r, name) for _, r, *_ in results)
+                             for name in ("n", "lost", "commits"))
     over = [sum(n) for n in zip(*(left for _, _, *left in results))]
     t.note("killed: " + ", ".join(f"{k} {v}" for k, v in sorted(
-        killed.items())) + f"; states written {states}, lost {lost}; left "
-        "over: containers {}, images {}, files {}".format(*over))
+        killed.items())) + f"; states written {states}, lost {lost}; commits "
+        f"told to be done {commits}; left over: containers {over[0]}, images "
+        f"{over[1]}, files {over[2]}")
     t.eq((len(results), lost, over), (lanes, 0, [0, 0, 0]), "nothing was "
          "lost, no container, no image and no file is left over")
     for sup, *_ in results:
