@@ -50,6 +50,7 @@ class Rounds:
         self.engine, self.sup = engine, sup
         self.n = self.lost = 0      # states written, and not found again
         self.commits = 0            # that were told to be done
+        self.stuck = 0              # see sh
         self.counts, self.since = {}, {}
 
     def box(self, name):
@@ -59,11 +60,23 @@ class Rounds:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.box("halt"))
 
+    def sh(self, command):
+        """Once more where the Engine cannot start again what it had when it
+        was killed: that is saved then, and made anew."""
+        a = self.sup.client.exec("u", command)
+        if a.status != 200 and "file exists" in a.json["error"]["message"]:
+            self.stuck += 1
+            wait_for("settled", self.settled, SETTLED)
+            return self.sup.sh("u", command)
+        if a.status != 200 or a.json["exit_code"] != 0:
+            raise RuntimeError(f"{command}: {a}")
+        return a.json["stdout"]
+
     def write(self):
         """The newest state, acknowledged by its command's end."""
         self.n += 1
-        self.sup.sh("u", f"echo {self.n} > /state.new && "
-                    "mv /state.new /state && sync")
+        self.sh(f"echo {self.n} > /state.new && mv /state.new /state && "
+                "sync")
 
     def begin(self, verb):
         return subprocess.Popen(
@@ -109,7 +122,7 @@ class Rounds:
     def find(self, wrong, what):
         """The user finds the newest state."""
         try:
-            got = self.sup.sh("u", "cat /state")
+            got = self.sh("cat /state")
         except RuntimeError as error:
             got = str(error)
         if got != f"{self.n}\n":
@@ -231,12 +244,14 @@ def tell(t, results, lanes):
     for _, r, *_ in results:
         for victim, n in r.counts.items():
             killed[victim] = killed.get(victim, 0) + n
-    states, lost, commits = (sum(getattr(r, name) for _, r, *_ in results)
-                             for name in ("n", "lost", "commits"))
+    states, lost, commits, stuck = (
+        sum(getattr(r, name) for _, r, *_ in results)
+        for name in ("n", "lost", "commits", "stuck"))
     over = [sum(n) for n in zip(*(left for _, _, *left in results))]
     t.note("killed: " + ", ".join(f"{k} {v}" for k, v in sorted(
         killed.items())) + f"; states written {states}, lost {lost}; commits "
-        f"told to be done {commits}; left over: containers {over[0]}, images "
+        f"told to be done {commits}; saved because the Engine could not start "
+        f"them again {stuck}; left over: containers {over[0]}, images "
         f"{over[1]}, files {over[2]}")
     t.eq((len(results), lost, over), (lanes, 0, [0, 0, 0]), "nothing was "
          "lost, no container, no image and no file is left over")
