@@ -164,6 +164,15 @@ uint64_t job_next_timer(void);		/* UINT64_MAX: none */
 void	 job_end(struct op *);		/* its tree is killed */
 void	 job_expire(struct op *);	/* an ended task: forget it soon */
 
+/* ---- limit.c: limits of the container */
+void	 limit_init(void);
+/* Processes that were killed because its memory was used up, ever. */
+uint64_t limit_kills(void);
+/* A job's end: was it by the limit?  before: limit_kills at its start. */
+void	 limit_judge(struct exec_job_exit *, uint64_t before);
+/* As op_fail, of a process that could not be started. */
+void	 limit_fail(struct op *, int error, const char *what);
+
 /* ---- stream.c */
 #define RING_MAX	(1024 * 1024)
 #define STDIN_WINDOW	(256 * 1024)

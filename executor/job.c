@@ -59,7 +59,7 @@ struct job {
 	char			*as_user;	/* through sudo; NULL: as us */
 	uint64_t		 asked;	/* when he was to kill them */
 	uint32_t		 timeout_ms;
-	uint64_t		 started, timer, give_up;
+	uint64_t		 started, timer, give_up, kills;
 	struct tree		 tree;	/* members seen while killing */
 	struct in_stream	 in;
 	struct out_stream	 out[2];
@@ -257,6 +257,7 @@ job_begin(struct job *j)
 			error = errno;
 		else {
 			j->started = now_us();
+			j->kills = limit_kills();
 			if ((pid = spawn_run(&j->spawn)) == -1)
 				error = errno;
 		}
@@ -264,7 +265,7 @@ job_begin(struct job *j)
 	}
 	if (pid == -1) {
 		spawn_close(ours, 3);
-		op_fail(&j->op, error, what);
+		limit_fail(&j->op, error, what);
 		return;
 	}
 	free(j->spawn.argv);
@@ -636,8 +637,10 @@ job_ended(struct job *j, int status, const struct rusage *ru)
 	j->end.code = WIFSIGNALED(status) ? WTERMSIG(status) :
 	    WEXITSTATUS(status);
 	/* A close sequence has no result of its own: the true one. */
-	if (j->phase == RUNNING || j->closing)
+	if (j->phase == RUNNING || j->closing) {
 		j->end.how = WIFSIGNALED(status) ? JOB_SIGNALLED : JOB_EXITED;
+		limit_judge(&j->end, j->kills);
+	}
 	if (j->phase == RUNNING || j->phase == CLOSING) {
 		j->phase = RUNNING;
 		j->timer = now + DRAIN_US;

@@ -279,6 +279,8 @@ main(int argc, char **argv)
 #endif
 	workspace_init();
 	spawn_init();
+	if (opt.channel != NULL)
+		limit_init();
 	if (opt.image_user != NULL)
 		user_init(opt.image_user);
 	link_init();

@@ -97,6 +97,8 @@ exit_status(const struct json_value *end)
 		complain("the command timed out and was ended");
 		return STATUS_TIMEOUT;
 	}
+	if (json_find(end, "limit") != NULL)
+		complain("the sandbox ran out of memory");
 	if (json_int(json_find(end, "exit_code"), &code) && code >= 0 &&
 	    code <= 255)
 		return (int)code;

@@ -219,6 +219,14 @@ exec_code(uint8_t how, int32_t code)
 	return -1;
 }
 
+/* Memory is the only limit that ends a process. */
+void
+exec_limit(struct jsonw *w, uint8_t how)
+{
+	if (how == JOB_LIMIT)
+		jsonw_text(w, "limit", "memory");
+}
+
 static void
 on_job_exit(struct exec *x, struct req *r, const struct exec_job_exit *e)
 {
@@ -230,7 +238,7 @@ on_job_exit(struct exec *x, struct req *r, const struct exec_job_exit *e)
 		return;
 	}
 	x->exit_code = exec_code(e->how, e->code);
-	x->timed_out = e->how == JOB_TIMED_OUT;
+	x->how = e->how;
 	x->duration_ms = e->duration_us / 1000;
 	exec_answer(x, r);
 }

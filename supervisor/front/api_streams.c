@@ -523,6 +523,7 @@ on_job_exit(struct stream *st, struct req *r, const struct exec_job_exit *e)
 	jsonw_object(&w, NULL);
 	jsonw_text(&w, "type", "exit");
 	jsonw_int(&w, "exit_code", exec_code(e->how, e->code));
+	exec_limit(&w, e->how);
 	jsonw_end(&w);
 	(void)say(st, &b);
 	stream_end(st, WS_NORMAL, NULL);

@@ -50,7 +50,7 @@ struct exec {
 	char			 runner[ID_USER_MAX + 1];
 	/* how it ended */
 	int			 exit_code;
-	bool			 timed_out;
+	uint8_t			 how;		/* enum job_how */
 	uint64_t		 duration_ms;
 	/* how far the JSON answer is written */
 	unsigned int		 phase;
@@ -72,6 +72,8 @@ void	 exec_piece(struct exec_stream *, bool base64, struct buf *);
 void	 exec_stream_clear(struct exec_stream *);
 /* What an end means as an exit code: 128+N for signal N, -1 for none. */
 int	 exec_code(uint8_t how, int32_t code);
+/* The member "limit", when the sandbox's limit was that end. */
+void	 exec_limit(struct jsonw *, uint8_t how);
 /* Gives back what is kept. */
 void	 exec_discard(struct exec *);
 /* api_exec.c: more credit for stream i. */

@@ -174,7 +174,8 @@ static void
 members_end(struct exec *x, struct jsonw *w)
 {
 	jsonw_int(w, "exit_code", x->exit_code);
-	jsonw_bool(w, "timed_out", x->timed_out);
+	jsonw_bool(w, "timed_out", x->how == JOB_TIMED_OUT);
+	exec_limit(w, x->how);
 	jsonw_bool(w, "truncated", x->truncated);
 	jsonw_uint(w, "duration_ms", x->duration_ms);
 	jsonw_text(w, "backend", backend_name(x->where.backend));
@@ -197,7 +198,8 @@ trail(struct exec *x, struct req *r, const char *error)
 		jsonw_text(&w, "error", error);
 	else
 		jsonw_int(&w, "exit_code", x->exit_code);
-	jsonw_bool(&w, "timed_out", x->timed_out);
+	jsonw_bool(&w, "timed_out", x->how == JOB_TIMED_OUT);
+	exec_limit(&w, x->how);
 	jsonw_uint(&w, "duration_ms", now_ms() - x->start_ms);
 	audit_end(&w, &b);
 }

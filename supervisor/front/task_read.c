@@ -374,6 +374,7 @@ on_job_exit(struct reading *t, struct req *r, const struct exec_job_exit *e)
 	jsonw_text(&w, "status", task_status(false, e->how, e->code));
 	jsonw_int(&w, "exit_code", exec_code(e->how, e->code));
 	jsonw_bool(&w, "timed_out", e->how == JOB_TIMED_OUT);
+	exec_limit(&w, e->how);
 	jsonw_bool(&w, "truncated", t->truncated);
 	jsonw_uint(&w, "duration_ms", e->duration_us / 1000);
 	jsonw_text(&w, "backend", backend_name(t->backend));
@@ -573,6 +574,8 @@ show_head(struct reading *t, struct buf *b)
 		jsonw_null(&w, "exit_code");
 	else
 		jsonw_int(&w, "exit_code", exec_code(t->how, t->code));
+	if (!t->running)
+		exec_limit(&w, t->how);
 	(void)buf_add(b, ",\"stdout\":\"", 11);
 }
 

@@ -90,8 +90,8 @@ USAGE = [
     ["task", "start", "-u", "bob"], ["task", "show", "-u", "bob"],
     ["task", "follow", "-u", "bob", "x", "y"], ["events", "x"],
     ["runner", "llm", "-u", "bob", "x"], ["runner", "llm", "-u", "bob"],
-    # later versions
-    ["sandbox", "list"],
+    ["sandbox"], ["sandbox", "list", "x"], ["sandbox", "show"],
+    ["sandbox", "stop", "-u", "bob", "x"], ["sandbox", "drop", "-u", "bob"],
 ]
 
 

@@ -302,30 +302,58 @@ def test_many(t, build, engine):
             "pat", "true").status == 200)
 
 
+def used_up(t, sup):
+    """Who is killed because memory is used up is told so, and only he."""
+    eater = "head -c 200000000 /dev/zero | tail"
+
+    def told(a):
+        return a.get("exit_code"), a.get("limit")
+    a = sup.client.exec("bob", eater, timeout=60)
+    t.eq(told(a.json), (137, "memory"), "memory: 137 and the limit, of a "
+         "shell's last command")
+    a = sup.client.exec("bob", "x", shell=False, timeout=60,
+                        args=["awk", "BEGIN { s = \"0123456789abcdef\"; "
+                              "while (1) s = s s }"])
+    t.eq(told(a.json), (137, "memory"), "memory: and of a program")
+    lines = list(sup.client.open("POST", "/v1/users/bob/exec",
+                                 {"command": eater},
+                                 {"Accept": "application/x-ndjson"}))
+    t.eq(told(json.loads(lines[-1])), (137, "memory"),
+         "memory: in the last of lines")
+    task = sup.client.call("POST", "/v1/users/bob/tasks",
+                           {"command": eater}).json["task_id"]
+    path = f"/v1/users/bob/tasks/{task}"
+    lines = list(sup.client.open("GET", path + "/stream"))
+    t.eq(told(json.loads(lines[-1])), (137, "memory"),
+         "memory: of a task that is followed")
+    t.eq(told(sup.client.call("GET", path).json), (137, "memory"),
+         "memory: of one that is looked at")
+    a = sup.client.exec("bob", "kill -9 $$")
+    t.eq(told(a.json), (137, None), "memory: not of one that somebody killed")
+    a = sup.client.exec("bob", f"{eater}; echo survived")
+    t.eq((told(a.json), a.json["stdout"]), ((0, None), "survived\n"),
+         "memory: nor of one that went on")
+
+
 def test_memory(t, build, engine):
     """A container that uses up its memory or its processes."""
     with running(t, build, engine, "memory 64M\n\tpids 40") as sup:
         sup.sh("carol", "true")
-        a = sup.client.exec("bob", "head -c 200000000 /dev/zero | tail",
-                            timeout=60)
-        t.ok(a.status == 200 and a.json["exit_code"] != 0 or
-             a.code == "EIO", "memory: its command fails", a)
-        t.note(a)
+        used_up(t, sup)
         t.eq(sup.sh("bob", "echo on"), "on\n", "memory: the next is served")
         a = sup.client.exec("bob", "for i in $(seq 100); do sleep 5 & done; "
                             "wait", timeout=30)
         t.ok(a.status == 200 and (a.json["exit_code"] != 0 or
                                   a.json["stderr"]) or a.code in
              ("EIO", "EBUSY"), "processes: its command fails", a)
-        wait_for("room", lambda: sup.client.exec("bob", "true").status == 200)
-        thread, lines = sleeper(sup, "bob", "echo x; for i in $(seq 39); do "
-                                "sleep 1000 & done; wait")
-        a = sup.client.exec("bob", "true")
-        t.ok(a.status == 200 or a.code == "EBUSY",
-             "no process is left: busy, and why", a)
-        t.note(a)
+        # the executor, a shell and these: 40
+        thread, _ = sleeper(sup, "dan", "for i in $(seq 38); do sleep 1000 & "
+                            "done; echo full; wait")
+        a = sup.client.exec("dan", "true")
+        t.eq(a.code, "EBUSY", "no process is left: busy")
+        t.match("^pids: ", a.json["error"]["message"], "of type pids")
         t.eq(sup.sh("carol", "echo on"), "on\n", "others do not notice")
-        engine.docker("rm", "-f", "xbot-bob")
+        engine.docker("rm", "-f", "xbot-dan")
         thread.join()
 
 

@@ -129,6 +129,21 @@ def test_stop(t, s):
     s.stop_("alice")
 
 
+def test_stuck(t, s):
+    """What a killed Engine leaves behind at times (moby's issue 50040)."""
+    s.sh("stan", "echo kept > /state")
+    ident = container(s.engine, "xbot-stan")["Id"]
+    s.engine.docker("stop", "-t", "5", "xbot-stan")
+    os.mkdir(f"{s.engine.dir}/exec/containerd/daemon/io.containerd.runtime.v2"
+             f".task/moby/{ident}")
+    a = s.client.exec("stan", "cat /state")
+    t.eq(a.code, "EIO", "a container that the Engine cannot start any more")
+    t.match("file exists", a.json["error"]["message"], "and why")
+    wait_for("its end", lambda: s.state_of("stan") == "absent")
+    t.eq(s.sh("stan", "cat /state"), "kept\n", "is saved and made anew")
+    t.eq(s.reset("stan").status, 204, "reset")
+
+
 def test_identical(t, s):
     with Sandboxes(s.build, s.engine, image=ODD) as odd:
         a = odd.client.exec("odd", "id -u; pwd; env")

@@ -20,6 +20,7 @@ import files
 import streams
 import tasks
 import life
+import many
 from run import Place, compare
 from sandboxes import IMAGE, Sandboxes
 from xbot import Supervisor, Tap, tests_of, verdict
@@ -48,7 +49,7 @@ def main():
                     compare(t, test, places)
                 verdict(t, sup)
         engine.build(IMAGE)
-        for test in chosen(life):
+        for test in chosen(life) + chosen(many):
             t.run(test, build, engine)
     return t.done()
 

@@ -38,7 +38,7 @@
 #include "base/container.h"
 #include "base/log.h"
 #include "proto/ctl_msg.h"
-#include "workers/docker/docker.h"
+#include "workers/docker/commit.h"
 
 #define CALL_S		30	/* for the executor, once it was started */
 #define TAKEN_S		10	/* for one that waits for us already */
@@ -129,6 +129,24 @@ start_fail(struct start *st, enum xerr code, const char *fmt, ...)
 		    SANDBOX_ABSENT : SANDBOX_STOPPED);
 	start_free(st);
 	sandbox_release(s);
+}
+
+/*
+ * An Engine that was killed may have left what keeps a container that it had
+ * before from ever starting again (moby's issue 50040).  What is in it is
+ * saved; the next question makes another of that.
+ */
+static void
+start_stuck(struct start *st, const struct engine_result *res)
+{
+	struct sandbox	*s = st->s;
+
+	start_fail(st, res->code, "cannot start the container: %s",
+	    res->text);
+	if (res->code == XERR_EIO && strstr(res->text, "file exists") != NULL
+	    && commit_start(s, JOURNAL_STOP, false, NULL, NULL))
+		log_info("sandbox of %s: it is saved, and will be made anew",
+		    s->user);
 }
 
 static void
@@ -485,8 +503,7 @@ on_started(void *arg, const struct engine_result *res)
 		ask(st, ENGINE_CONTAINER_REMOVE, st->s->container, "1",
 		    on_unborn_gone);
 	} else if (res->code != XERR_NONE)
-		start_fail(st, res->code, "cannot start the container: %s",
-		    res->text);
+		start_stuck(st, res);
 	else
 		ask(st, ENGINE_CONTAINER_INSPECT, st->s->container, NULL,
 		    on_running);
