@@ -307,7 +307,7 @@ def test_terminal(t, r):
         s.send(b"sleep 0.2; stty size\n")
         s.expect(b"40 120\r\n")
         t.ok(True, "a terminal, resized")
-        s.send(b"echo wait''ing; sleep 996\n")
+        s.send(b"sh -c 'echo waiting; exec sleep 996'\n")
         s.expect(b"waiting\r\n")
         s.send(b"\x03")
         s.expect(b"^C\r\n")

@@ -1958,9 +1958,8 @@ def a_shell_in_a_terminal():
         t.type(b'stty size\n')
         t.wait(b'40 120\r\n')
         for stop in (lambda: t.type(b'\x03'), lambda: e.send('job_signal', job=t.job, signal=signal.SIGINT)):
-            t.type(b'sleep 1000\n')
-            t.wait(b'sleep 1000\r\n')
-            time.sleep(0.3)
+            t.type(b'sh -c "echo waiting; exec sleep 1000"\n')
+            t.wait(b'waiting\r\n')
             stop()
             t.wait(b'<> ')
             t.type(b'echo "rc="$?\n')
