@@ -390,6 +390,10 @@ on_exit_text(struct stream *s, const struct json_value *root)
 	s->exited = true;
 	s->input = false;
 	(void)event_del(s->ev[ON_INPUT]);
+	if (json_find(root, "limit") != NULL) {
+		term_restore();
+		complain("the sandbox ran out of memory");
+	}
 	if (json_int(json_find(root, "exit_code"), &code) && code >= 0 &&
 	    code <= 255) {
 		s->status = (int)code;

@@ -12,6 +12,7 @@ import threading
 
 import dockerd
 from sandboxes import IMAGE, Sandboxes, container
+from ws import WebSocket
 from xbot import Client, alive, quote, sanitized, verdict, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -328,6 +329,12 @@ def used_up(t, sup):
          "memory: of a task that is followed")
     t.eq(told(sup.client.call("GET", path).json), (137, "memory"),
          "memory: of one that is looked at")
+    with WebSocket(sup.port, "/v1/users/bob/stdio?command=sh&arg=-c&arg=" +
+                   quote(eater), sup.token) as ws:
+        t.eq(told(ws.end()[0]), (137, "memory"), "memory: at a stream's end")
+    p = sup.admin("exec", "-u", "bob", "sh", "-c", eater)
+    t.eq((p.returncode, p.stderr.count(b"ran out of memory")), (137, 1),
+         "memory: xbot-admin exec exits so and says why")
     a = sup.client.exec("bob", "kill -9 $$")
     t.eq(told(a.json), (137, None), "memory: not of one that somebody killed")
     a = sup.client.exec("bob", f"{eater}; echo survived")

@@ -140,11 +140,12 @@ static void
 start_stuck(struct start *st, const struct engine_result *res)
 {
 	struct sandbox	*s = st->s;
+	const bool	 stuck = res->code == XERR_EIO &&
+			    strstr(res->text, "file exists") != NULL;
 
 	start_fail(st, res->code, "cannot start the container: %s",
 	    res->text);
-	if (res->code == XERR_EIO && strstr(res->text, "file exists") != NULL
-	    && commit_start(s, JOURNAL_STOP, false, NULL, NULL))
+	if (stuck && commit_start(s, JOURNAL_STOP, false, NULL, NULL))
 		log_info("sandbox of %s: it is saved, and will be made anew",
 		    s->user);
 }
