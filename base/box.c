@@ -50,6 +50,7 @@ struct box {
 	pid_t			 expected;	/* 0: not known yet */
 	pid_t			 stranger;
 	void			 (*on_peer)(void *, int);
+	void			 (*on_stranger)(void *);
 	void			*arg;
 };
 
@@ -138,6 +139,14 @@ box_listen(struct box *b)
 }
 
 static void
+box_strange(struct box *b, pid_t pid)
+{
+	b->stranger = pid;
+	if (b->on_stranger != NULL)
+		b->on_stranger(b->arg);
+}
+
+static void
 on_call(evutil_socket_t fd, short what, void *arg)
 {
 	struct box	*b = arg;
@@ -159,8 +168,8 @@ on_call(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (c.pid != b->expected) {
-		b->stranger = c.pid;
 		close(c.fd);
+		box_strange(b, c.pid);
 		return;
 	}
 	/* Closing comes first: on_peer may want to listen again, or free. */
@@ -172,6 +181,7 @@ void
 box_expect(struct box *b, pid_t pid)
 {
 	unsigned int	 i;
+	pid_t		 other = -1;
 	int		 fd = -1;
 
 	b->expected = pid;
@@ -179,15 +189,22 @@ box_expect(struct box *b, pid_t pid)
 		if (b->callers[i].pid == pid && fd == -1)
 			fd = b->callers[i].fd;
 		else {
-			b->stranger = b->callers[i].pid;
+			other = b->callers[i].pid;
 			close(b->callers[i].fd);
 		}
 	}
 	b->ncallers = 0;
-	if (fd == -1)
-		return;
-	box_close(b);
-	b->on_peer(b->arg, fd);
+	if (fd != -1) {
+		box_close(b);
+		b->on_peer(b->arg, fd);
+	} else if (other != -1)
+		box_strange(b, other);
+}
+
+void
+box_on_stranger(struct box *b, void (*f)(void *))
+{
+	b->on_stranger = f;
 }
 
 void

@@ -44,6 +44,8 @@ bool		 box_put(struct box *, const void *, size_t);
 bool		 box_listen(struct box *);
 /* Only this process is answered; on_peer may come at once. */
 void		 box_expect(struct box *, pid_t);
+/* Called, last, when somebody else has called: box_free is fine. */
+void		 box_on_stranger(struct box *, void (*)(void *));
 /* Nobody is. */
 void		 box_close(struct box *);
 /* Who else called since box_listen; -1 is nobody, 0 a process that cannot be

@@ -171,7 +171,8 @@ container_spec_body(const struct container_spec *s, struct buf *out)
 	jsonw_object(&w, "HostConfig");
 	jsonw_array(&w, "Mounts");
 	mount_add(&w, s->workspace, "/workspace", false);
-	mount_add(&w, s->box, "/.xbot", true);
+	if (s->box != NULL)
+		mount_add(&w, s->box, "/.xbot", true);
 	jsonw_end(&w);
 	limits_add(&w, s);
 	jsonw_end(&w);
@@ -204,6 +205,6 @@ container_mount_is(const struct json_value *body, const char *target,
 	json_get_array(body, "Mounts", &list);
 	for (m = json_first(list); m != NULL; m = json_next(m))
 		if (is(m, "Destination", target))
-			return is(m, "Source", source);
+			return source == NULL || is(m, "Source", source);
 	return false;
 }

@@ -39,7 +39,7 @@ struct container_spec {
 	const char			*hostname;
 	const char			*image_user;	/* of the image, for jobs */
 	const char			*workspace;	/* on the host */
-	const char			*box;		/* likewise */
+	const char			*box;		/* likewise; NULL: none */
 	const struct container_label	*labels;	/* the last key is NULL */
 	const char *const		*capdrop;	/* the last is NULL */
 	bool				 stays;	/* the executor's -r */
@@ -57,7 +57,7 @@ void	 container_encode(char *dst, size_t len, const char *id);
 void	 container_hostname(char dst[64], const char *name);
 /* The body of a create request; false: out of memory. */
 bool	 container_spec_body(const struct container_spec *, struct buf *);
-/* Of an inspect's answer. */
+/* Of an inspect's answer; source NULL is any. */
 bool	 container_label_is(const struct json_value *, const char *key,
 	    const char *value);
 bool	 container_mount_is(const struct json_value *, const char *target,

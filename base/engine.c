@@ -86,6 +86,10 @@ static const struct engine_row	rows[ENGINE_OP_MAX] = {
 	    ROW_TEXT | ROW_SOURCE, PIPE_S, XERR_EBUSY },
 	[ENGINE_IMAGE_IMPORT] = { "POST", "/images/create?fromSrc=-",
 	    ROW_STREAM | ROW_SINK, PIPE_S, XERR_EIO },
+	[ENGINE_CONTAINER_PUT] = { "PUT", "/containers/%a/archive?path=/",
+	    ROW_TAR, 60, XERR_EBUSY },
+	[ENGINE_EXEC_CREATE] = { "POST", "/containers/%a/exec",
+	    0, 30, XERR_EBUSY },
 	[ENGINE_EVENTS] = { "GET", "/events?filters="
 	    "%%7B%%22type%%22%%3A%%5B%%22container%%22%%5D%%2C"
 	    "%%22label%%22%%3A%%5B%%22%a%%22%%5D%%7D",

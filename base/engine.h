@@ -67,6 +67,8 @@ enum engine_op {
 	ENGINE_IMAGE_REMOVE,		/* a: image; in use is EBUSY */
 	ENGINE_CONTAINER_EXPORT,	/* these two are engine_pipe's alone */
 	ENGINE_IMAGE_IMPORT,
+	ENGINE_CONTAINER_PUT,		/* a: container; body: a tar for / */
+	ENGINE_EXEC_CREATE,		/* a: container; body */
 	ENGINE_EVENTS,			/* a: label of containers; progress has id
 					 * and status; ends with the Engine */
 	ENGINE_OP_MAX
@@ -91,7 +93,7 @@ struct engine_progress {
 
 struct engine_args {
 	const char	*a, *b;		/* NULL is "" */
-	struct slice	 body;		/* JSON; copied */
+	struct slice	 body;		/* JSON, or a tar; copied */
 	struct slice	 changes;	/* see engine_pipe */
 	struct engine_pipe *pipe;	/* engine_pipe.c's own */
 	unsigned int	 timeout_ms;	/* 0: what the table says */

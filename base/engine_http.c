@@ -132,6 +132,7 @@ easy_set_body(struct engine_call *call)
 		    SET(CURLOPT_READFUNCTION, curl_upload) &&
 		    SET(CURLOPT_READDATA, call);
 	return (!body || curl_slist_append(call->headers,
+	    call->row->flags & ROW_TAR ? "Content-Type: application/x-tar" :
 	    "Content-Type: application/json") != NULL) &&
 	    SET(CURLOPT_POST, 1L) &&
 	    SET(CURLOPT_POSTFIELDSIZE, (long)call->body.len) &&
@@ -151,13 +152,12 @@ easy_set(struct engine_call *call, const char *url)
 	    SET(CURLOPT_PATH_AS_IS, 1L) &&
 	    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
 	    SET(CURLOPT_NOSIGNAL, 1L) && SET(CURLOPT_NOPROGRESS, 1L) &&
-	    (strcmp(call->row->method, "POST") != 0 ||
-	    easy_set_body(call)) &&
+	    (call->row->method[0] != 'P' || easy_set_body(call)) &&
 	    SET(CURLOPT_HTTPHEADER, call->headers) &&
 	    (!(call->row->flags & ROW_SOURCE) ||
 	    SET(CURLOPT_BUFFERSIZE, (long)PIPE_CHUNK)) &&
-	    (strcmp(call->row->method, "DELETE") != 0 ||
-	    SET(CURLOPT_CUSTOMREQUEST, "DELETE")) &&
+	    (strcmp(call->row->method, "GET") == 0 ||
+	    SET(CURLOPT_CUSTOMREQUEST, call->row->method)) &&
 	    SET(CURLOPT_TIMEOUT_MS, (long)call->timeout_ms) &&
 	    SET(CURLOPT_ERRORBUFFER, call->error) &&
 	    SET(CURLOPT_WRITEFUNCTION, curl_body) &&

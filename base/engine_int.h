@@ -49,6 +49,7 @@ struct engine_row {
 #define ROW_STREAM	4u		/* many JSON texts, errors among them */
 #define ROW_SOURCE	8u		/* a pipe takes the answer */
 #define ROW_SINK	16u		/* a pipe gives the body */
+#define ROW_TAR		32u		/* the body is no JSON */
 
 struct engine_call {
 	TAILQ_ENTRY(engine_call)	 entry;

@@ -46,6 +46,7 @@ struct options {
 	const char	*user;
 	const char	*home;
 	const char	*channel;	/* socket to connect to; NULL: fd 3 */
+	const char	*bridge;	/* socket to be instead; NULL */
 	const char	*image_user;	/* of the container's image, or NULL */
 	bool		 full;		/* no path guard */
 	bool		 stay;		/* a lost channel is no end */
@@ -133,6 +134,9 @@ void	 connect_wait(int as);
 void	 connect_start(void);
 uint64_t connect_next_timer(void);
 void	 connect_timer(uint64_t now);
+
+/* ---- bridge.c: the socket itself, -b */
+void	 bridge_run(const char *path) __attribute__((noreturn));
 
 /* ---- link.c: the channel */
 void	 link_init(void);

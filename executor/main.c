@@ -159,7 +159,8 @@ usage(void)
 {
 	dprintf(STDERR_FILENO, "usage: xbot-executor -w workspace [-eFr] "
 	    "[-c socket]\n\t[-g seconds] [-H home] [-i seconds] "
-	    "[-U user[:group]] [-u name]\n");
+	    "[-U user[:group]] [-u name]\n       xbot-executor -b "
+	    "socket\n");
 	_exit(1);
 }
 
@@ -179,8 +180,11 @@ options_read(int argc, char **argv)
 {
 	int	 c;
 
-	while ((c = getopt(argc, argv, "c:eFg:H:i:rU:u:w:")) != -1)
+	while ((c = getopt(argc, argv, "b:c:eFg:H:i:rU:u:w:")) != -1)
 		switch (c) {
+		case 'b':
+			opt.bridge = optarg;
+			break;
 		case 'c':
 			opt.channel = optarg;
 			break;
@@ -214,6 +218,8 @@ options_read(int argc, char **argv)
 		default:
 			usage();
 		}
+	if (opt.bridge != NULL && optind == argc)
+		return;
 	if (optind != argc || opt.given == NULL || opt.given[0] != '/' ||
 	    (opt.stay && opt.channel == NULL))
 		usage();
@@ -266,6 +272,8 @@ main(int argc, char **argv)
 	uint64_t now, idle_since;
 
 	options_read(argc, argv);
+	if (opt.bridge != NULL)
+		bridge_run(opt.bridge);
 	if (opt.channel != NULL && !opt.stay)
 		connect_wait(CHANNEL);
 	descriptors_init();

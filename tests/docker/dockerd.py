@@ -79,8 +79,11 @@ class Registry:
 
 
 class Engine:
-    def __init__(self, group="root", disk_mb=None):
-        """disk_mb: its disk is no larger."""
+    def __init__(self, group="root", disk_mb=None, apart=False):
+        """disk_mb: its disk is no larger; apart: it has its own process ids
+        and its own view of the disk."""
+        self.apart = ["unshare", "-m", "-p", "-f", "--mount-proc",
+                      "--kill-child"] if apart else []
         self.dir = tempfile.mkdtemp(prefix="xbot-dockerd-")
         os.chmod(self.dir, 0o711)
         if disk_mb:
@@ -95,7 +98,7 @@ class Engine:
 
     def start(self):
         self.process = subprocess.Popen(
-            ["dockerd", "--data-root", f"{self.dir}/data",
+            self.apart + ["dockerd", "--data-root", f"{self.dir}/data",
              "--exec-root", f"{self.dir}/exec", "-H", self.host,
              "--pidfile", f"{self.dir}/pid", "--group", self.group,
              "--bridge=none", "--iptables=false", "--ip6tables=false"],
@@ -104,10 +107,15 @@ class Engine:
         self.log = Log(self.process.stderr)
         self.log.wait("API listen on")
 
+    def pid(self):
+        """dockerd's, as it is here"""
+        pid = self.process.pid
+        return children(pid)[0] if self.apart else pid
+
     def stop(self, sig=signal.SIGTERM):
-        below = [p for p in children(self.process.pid)
-                 if cmdline(p)[:1] == ["containerd"]]
-        self.process.send_signal(sig)
+        pid = self.pid()
+        below = [p for p in children(pid) if cmdline(p)[:1] == ["containerd"]]
+        os.kill(pid, sig)
         self.process.wait(60)
         # It dies with dockerd; the next one must not take it for its own, nor
         # its zombie where nobody reaps.

@@ -30,9 +30,14 @@ static bool	 is_mount(struct slice, struct slice);
 bool
 changes_mounts(struct buf *points, const struct json_value *mounts)
 {
+	/* relay.c's, where these are no mount */
+	static const char	 ours[] = "/.xbot\0" "/.xbot/executor\0"
+				    "/.xbot/sock\0" "/.xbot/sock.new";
 	const struct json_value	*m;
 	struct slice		 to;
 
+	if (buf_add(points, ours, sizeof(ours)) == -1)
+		return false;
 	for (m = json_first(mounts); m != NULL; m = json_next(m))
 		if (json_get_str(m, "Destination", &to) == JSON_GOT &&
 		    (buf_add(points, to.p, to.len) == -1 ||

@@ -120,6 +120,10 @@ void		 sandboxes_box_up(void);
 void		 sandbox_set_state(struct sandbox *, enum sandbox_state);
 /* "running", as http-api.md has it. */
 const char	*sandbox_state_name(enum sandbox_state);
+/* The directory behind /.xbot, made when it is not there.  -1 and errno. */
+int		 sandbox_box_dir(const char *user);
+/* Once the container has gone. */
+void		 sandbox_box_remove(const char *user);
 /* From box. */
 void		 on_executor_wanted(struct chan *, const struct msg *);
 void		 on_sandbox_activity(struct chan *, const struct msg *);
@@ -130,8 +134,23 @@ void		 on_sandbox_activity(struct chan *, const struct msg *);
 void		 sandbox_start(struct sandbox *);
 /* From the parent. */
 void		 on_workdir(struct chan *, const struct msg *);
-/* The directory behind /.xbot, once the container has gone. */
-void		 sandbox_box_remove(const char *user);
+
+/* --- relay.c: an executor whose Engine is elsewhere --- */
+
+/*
+ * Before up is called a relay is its owner's; when down was called instead it
+ * is gone.  After up it is nobody's, and ends with either side.
+ */
+struct relay;
+typedef void	 relay_up(void *, int fd);	/* takes fd */
+
+/* The executor's program into a container; as engine_call. */
+uint64_t	 relay_put(const char *container, engine_done *, void *);
+/* To the first process of a container that runs.  NULL: out of memory. */
+struct relay	*relay_new(const struct sandbox *, relay_up *,
+		    void (*down)(void *), void *arg);
+/* NULL is fine. */
+void		 relay_free(struct relay *);
 
 /* --- why.c: how a sandbox ended --- */
 

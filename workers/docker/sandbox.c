@@ -18,9 +18,14 @@
  * The table of sandboxes and who works on them.  Runs in: docker.
  */
 
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/child.h"
 #include "base/container.h"
@@ -230,6 +235,37 @@ sandbox_set_state(struct sandbox *s, enum sandbox_state state)
 	s->state = state;
 	chan_send(child_peer(ROLE_FRONT), CTL_SANDBOX_EVENT, 0, &e);
 	chan_send(child_peer(ROLE_CONTROL), CTL_SANDBOX_EVENT, 0, &e);
+}
+
+int
+sandbox_box_dir(const char *user)
+{
+	int dir;
+
+	if ((mkdirat(docker_box, user, 0755) == -1 && errno != EEXIST) ||
+	    (dir = openat(docker_box, user, O_RDONLY | O_DIRECTORY |
+	    O_NOFOLLOW | O_CLOEXEC)) == -1)
+		return -1;
+	if (fchmod(dir, 0755) == 0)
+		return dir;
+	close(dir);
+	return -1;
+}
+
+void
+sandbox_box_remove(const char *user)
+{
+	static const char *const names[] = {
+		"executor", "executor.new", "sock", "sock.new"
+	};
+	char	path[ID_USER_MAX + 16];
+	size_t	i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", user, names[i]);
+		unlinkat(docker_box, path, 0);
+	}
+	unlinkat(docker_box, user, AT_REMOVEDIR);
 }
 
 void

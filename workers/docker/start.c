@@ -20,16 +20,11 @@
  * each user who waits; it holds the claim, and ends with an answer to box.
  */
 
-#include <sys/stat.h>
-
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <event2/event.h>
 
@@ -58,6 +53,9 @@ struct start {
 	bool		 pulled;
 	bool		 taken;		/* it ran before we asked */
 	bool		 unborn;	/* found, and has never run */
+	bool		 made;		/* by us, just now: nothing is in it */
+	bool		 far;		/* the Engine is elsewhere: relay.c */
+	struct relay	*relay;		/* that is waited for; NULL */
 	unsigned int	 again;
 };
 
@@ -66,6 +64,10 @@ static void	ask(struct start *, enum engine_op, const char *,
 static void	start_fail(struct start *, enum xerr, const char *, ...)
 		    __attribute__((format(printf, 3, 4)));
 static void	fail_call(struct start *, const struct engine_result *);
+static void	go_far(struct start *, const char *);
+static void	make_far(struct start *, const char *);
+static void	put_far(struct start *);
+static void	call_far(struct start *);
 static void	wait_call(struct start *, const struct json_value *,
 		    unsigned int);
 static void	run(struct start *);
@@ -81,6 +83,9 @@ static void	on_started(void *, const struct engine_result *);
 static void	on_running(void *, const struct engine_result *);
 static void	on_silent(void *, const struct engine_result *);
 static void	on_peer(void *, int);
+static void	on_put(void *, const struct engine_result *);
+static void	on_stranger(void *);
+static void	on_relay_down(void *);
 static void	on_no_call(evutil_socket_t, short, void *);
 static void	on_again(evutil_socket_t, short, void *);
 
@@ -100,6 +105,7 @@ start_free(struct start *st)
 	engine_cancel(docker_engine, st->call);
 	st->s->start = NULL;
 	box_free(st->box);
+	relay_free(st->relay);
 	if (st->timer != NULL)
 		event_free(st->timer);
 	free(st);
@@ -209,6 +215,9 @@ found_fits(struct start *st, const struct json_value *body)
 	}
 	snprintf(path, sizeof(path), "%s/%s", docker_conf.box, s->user);
 	if (container_mount_is(body, "/.xbot", path))
+		return true;
+	st->far = !container_mount_is(body, "/.xbot", NULL);
+	if (st->far)
 		return true;
 	start_fail(st, XERR_EIO, "container %s was made for another state "
 	    "directory: stop the sandbox to save it, a new one is made then",
@@ -383,12 +392,11 @@ box_open(struct start *st)
 
 	if (st->box != NULL)
 		return true;
-	if ((mkdirat(docker_box, st->s->user, 0755) == -1 &&
-	    errno != EEXIST) || (dir = openat(docker_box, st->s->user,
-	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)) == -1)
+	if ((dir = sandbox_box_dir(st->s->user)) == -1 || (st->box =
+	    box_new(child_base(), dir, on_peer, st)) == NULL)
 		return false;
-	return fchmod(dir, 0755) == 0 && (st->box = box_new(child_base(),
-	    dir, on_peer, st)) != NULL;
+	box_on_stranger(st->box, on_stranger);
+	return true;
 }
 
 static void
@@ -403,7 +411,7 @@ create(struct start *st)
 	struct container_spec spec = {
 		.image = st->image, .hostname = hostname,
 		.image_user = st->image_user, .workspace = st->workspace,
-		.box = box, .labels = labels, .capdrop = drop, .stays = true,
+		.box = st->far ? NULL : box, .labels = labels, .capdrop = drop, .stays = true,
 		.memory = docker_conf.memory,
 		.millicpus = docker_conf.millicpus,
 		.pids = docker_conf.pids, .network = docker_conf.network,
@@ -413,7 +421,7 @@ create(struct start *st)
 	struct buf		 body = { 0 };
 	uint32_t		 i;
 
-	if (!box_open(st)) {
+	if (!st->far && !box_open(st)) {
 		box_fail(st);
 		return;
 	}
@@ -439,7 +447,15 @@ on_created(void *arg, const struct engine_result *res)
 {
 	struct start	*st = arg;
 	struct sandbox	*s = st->s;
+	char		 path[4097 + ID_USER_MAX + 1];
 
+	snprintf(path, sizeof(path), "%s/%s", docker_conf.box, s->user);
+	if (res->code == XERR_EINVAL && !st->far &&
+	    strstr(res->text, path) != NULL) {
+		go_far(st, "our directory");
+		create(st);
+		return;
+	}
 	if (res->code != XERR_NONE) {
 		start_fail(st, res->code, "cannot create the container: %s",
 		    res->text);
@@ -455,32 +471,61 @@ on_created(void *arg, const struct engine_result *res)
 	log_info("sandbox of %s: container %s was made from %s", s->user,
 	    s->name, st->image);
 	sandbox_remember(s);
+	st->made = true;
 	run(st);
 }
 
-/* ---- start it and wait for its executor */
+/* ---- an Engine that is elsewhere */
 
-void
-sandbox_box_remove(const char *user)
+/* Decided anew for each container that is made; it stays with that one. */
+static void
+go_far(struct start *st, const char *what)
 {
-	static const char *const names[] = {
-		"executor", "executor.new", "sock", "sock.new"
-	};
-	char	path[ID_USER_MAX + 16];
-	size_t	i;
-
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", user, names[i]);
-		unlinkat(docker_box, path, 0);
-	}
-	unlinkat(docker_box, user, AT_REMOVEDIR);
+	log_info("sandbox of %s: the Docker Engine does not see %s: the "
+	    "executor is reached through it", st->s->user, what);
+	st->far = true;
+	st->made = false;
+	if (st->box != NULL)
+		box_close(st->box);
 }
+
+/* The one that was just made goes, and one without our directory comes. */
+static void
+make_far(struct start *st, const char *what)
+{
+	go_far(st, what);
+	event_del(st->timer);
+	ask(st, ENGINE_CONTAINER_REMOVE, st->s->container, "1",
+	    on_unborn_gone);
+}
+
+/* Each time: the user may have put another program in its place. */
+static void
+put_far(struct start *st)
+{
+	if ((st->call = relay_put(st->s->container, on_put, st)) == 0)
+		start_fail(st, XERR_EBUSY, "out of memory");
+}
+
+static void
+call_far(struct start *st)
+{
+	timer_set(st, on_no_call, CALL_S * 1000);
+	if ((st->relay = relay_new(st->s, on_peer, on_relay_down, st)) == NULL)
+		start_fail(st, XERR_EBUSY, "out of memory");
+}
+
+/* ---- start it and wait for its executor */
 
 static void
 run(struct start *st)
 {
 	st->taken = false;
 	st->s->oom = false;
+	if (st->far) {
+		put_far(st);
+		return;
+	}
 	if (!box_open(st) || !box_put(st->box, buf_data(&docker_program),
 	    docker_program.len) || !box_listen(st->box)) {
 		box_fail(st);
@@ -490,11 +535,29 @@ run(struct start *st)
 }
 
 static void
+on_put(void *arg, const struct engine_result *res)
+{
+	struct start *st = arg;
+
+	if (res->code != XERR_NONE)
+		start_fail(st, res->code, "cannot put the executor into the "
+		    "container: %s", res->text);
+	else if (st->taken)
+		call_far(st);
+	else
+		ask(st, ENGINE_CONTAINER_START, st->s->container, NULL,
+		    on_started);
+}
+
+static void
 on_started(void *arg, const struct engine_result *res)
 {
 	struct start *st = arg;
 
-	if (res->code == XERR_EIO && st->unborn) {
+	if (res->code != XERR_NONE && st->made && !st->far &&
+	    strstr(res->text, "/.xbot/executor") != NULL)
+		make_far(st, "what is in our directory");
+	else if (res->code == XERR_EIO && st->unborn) {
 		/* An Engine that was killed may have left it half begun, and
 		 * for good.  It has never run: nothing is in it. */
 		log_info("sandbox of %s: container %s never ran and does not "
@@ -539,6 +602,10 @@ wait_call(struct start *st, const struct json_value *state,
 	int64_t pid = 0;
 
 	json_get_int(state, "Pid", 0, INT32_MAX, &pid);
+	if (st->far) {
+		(st->taken ? put_far : call_far)(st);
+		return;
+	}
 	if (st->taken && (!box_open(st) || !box_listen(st->box))) {
 		box_fail(st);
 		return;
@@ -552,16 +619,42 @@ wait_call(struct start *st, const struct json_value *state,
 	box_expect(st->box, (pid_t)pid);
 }
 
+/*
+ * In a container that was just made nothing runs but its first process until
+ * that has called.  So who calls is it, whatever his number is here.
+ */
+static void
+on_stranger(void *arg)
+{
+	struct start *st = arg;
+
+	if (st->made && !st->taken)
+		make_far(st, "our processes");
+}
+
+static void
+on_relay_down(void *arg)
+{
+	struct start *st = arg;
+
+	st->relay = NULL;
+	event_del(st->timer);
+	on_no_call(-1, 0, st);
+}
+
 static void
 on_no_call(evutil_socket_t fd, short what, void *arg)
 {
 	struct start *st = arg;
 
+	relay_free(st->relay);
+	st->relay = NULL;
 	if (st->taken) {
 		log_warnx("sandbox of %s: the executor in %s does not call: "
 		    "the container is started again", st->s->user,
 		    st->s->name);
-		box_close(st->box);
+		if (st->box != NULL)
+			box_close(st->box);
 		ask(st, ENGINE_CONTAINER_STOP, st->s->container, "3",
 		    on_halted);
 	} else
@@ -596,9 +689,10 @@ on_silent(void *arg, const struct engine_result *res)
 	else if (!running)
 		start_fail(st, XERR_EIO, "container %s ended at once, status "
 		    "%d: docker logs says why", st->s->name, (int)code);
-	else if (box_stranger(st->box) != -1)
+	else if (st->box != NULL && !st->far && box_stranger(st->box) != -1)
 		start_fail(st, XERR_EIO, "container %s: the Docker Engine "
-		    "does not see this machine's processes", st->s->name);
+		    "does not see this machine's processes: stop the sandbox "
+		    "to save it, a new one is made then", st->s->name);
 	else
 		start_fail(st, XERR_EIO, "the executor in container %s did "
 		    "not call: docker logs may say why", st->s->name);
@@ -611,6 +705,7 @@ on_peer(void *arg, int fd)
 	struct sandbox		*s = st->s;
 	struct ctl_executor	 ok = { .user = slice_str(s->user) };
 
+	st->relay = NULL;
 	log_info("sandbox of %s: the executor in %s is there", s->user,
 	    s->name);
 	chan_send_fd(child_peer(ROLE_BOX), CTL_EXECUTOR, s->wanted, &ok, fd);
