@@ -480,7 +480,7 @@ static void
 run(struct start *st)
 {
 	st->taken = false;
-	st->s->oom = false;
+	st->s->oom = st->s->killed = false;
 	if (!box_open(st) || !box_put(st->box, buf_data(&docker_program),
 	    docker_program.len) || !box_listen(st->box)) {
 		box_fail(st);
