@@ -353,6 +353,10 @@ def test_memory(t, build, engine):
         t.ok(a.status == 200 and (a.json["exit_code"] != 0 or
                                   a.json["stderr"]) or a.code in
              ("EIO", "EBUSY"), "processes: its command fails", a)
+        thread, lines = sleeper(sup, "bob")
+        engine.docker("kill", "xbot-bob")
+        thread.join()
+        broken(t, lines, "^killed: ", "docker kill, after jobs used up memory")
         # the executor, a shell and these: 40
         thread, _ = sleeper(sup, "dan", "for i in $(seq 38); do sleep 1000 & "
                             "done; echo full; wait")

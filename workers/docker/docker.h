@@ -86,6 +86,7 @@ struct sandbox {
 	const char		*claimed;	/* by whom, for the log; NULL */
 	bool			 held;		/* box keeps its requests */
 	bool			 oom;		/* since it was started */
+	bool			 killed;	/* likewise, by the Engine */
 	uint64_t		 wanted;	/* box's question; 0: none */
 	struct start		*start;		/* start.c's; NULL */
 	char			 container[CONTAINER_ID_MAX]; /* "": none */

@@ -521,7 +521,7 @@ static void
 run(struct start *st)
 {
 	st->taken = false;
-	st->s->oom = false;
+	st->s->oom = st->s->killed = false;
 	if (st->far) {
 		put_far(st);
 		return;

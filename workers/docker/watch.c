@@ -37,6 +37,7 @@ static void	on_line(void *, const struct engine_progress *);
 static void	on_die(struct sandbox *);
 static void	on_destroy(struct sandbox *);
 static void	on_oom(struct sandbox *);
+static void	on_kill(struct sandbox *);
 static void	on_pause(struct sandbox *);
 static void	on_unpause(struct sandbox *);
 
@@ -47,6 +48,7 @@ static const struct {
 } events[] = {
 	{ "die",	false,	on_die },
 	{ "destroy",	false,	on_destroy },
+	{ "kill",	true,	on_kill },
 	{ "oom",	true,	on_oom },
 	{ "pause",	false,	on_pause },
 	{ "unpause",	false,	on_unpause },
@@ -83,6 +85,13 @@ on_oom(struct sandbox *s)
 {
 	log_warnx("sandbox of %s: out of memory", s->user);
 	s->oom = true;
+}
+
+/* Somebody asked the Engine for it. */
+static void
+on_kill(struct sandbox *s)
+{
+	s->killed = true;
 }
 
 static void

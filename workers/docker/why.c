@@ -85,7 +85,8 @@ ended(struct why *y, const struct json_value *state)
 	if (y->broke)
 		answer(y, XERR_EIO, "killed: its executor broke the "
 		    "protocol");
-	else if (oom || (code == 137 && s != NULL && s->oom))
+	else if ((oom || (code == 137 && s != NULL && s->oom)) &&
+	    (s == NULL || !s->killed))	/* some job's, before */
 		answer(y, XERR_EIO, "oom: the sandbox used up its memory");
 	else if (code == 137)
 		answer(y, XERR_EIO, "killed: the container was killed");
