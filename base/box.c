@@ -212,6 +212,8 @@ box_close(struct box *b)
 {
 	unsigned int	 i;
 
+	if (b == NULL)
+		return;
 	for (i = 0; i < b->ncallers; i++)
 		close(b->callers[i].fd);
 	b->ncallers = 0;

@@ -46,7 +46,7 @@ bool		 box_listen(struct box *);
 void		 box_expect(struct box *, pid_t);
 /* Called, last, when somebody else has called: box_free is fine. */
 void		 box_on_stranger(struct box *, void (*)(void *));
-/* Nobody is. */
+/* Nobody is.  NULL is fine. */
 void		 box_close(struct box *);
 /* Who else called since box_listen; -1 is nobody, 0 a process that cannot be
  * seen from here. */

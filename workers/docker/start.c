@@ -411,8 +411,8 @@ create(struct start *st)
 	struct container_spec spec = {
 		.image = st->image, .hostname = hostname,
 		.image_user = st->image_user, .workspace = st->workspace,
-		.box = st->far ? NULL : box, .labels = labels, .capdrop = drop, .stays = true,
-		.memory = docker_conf.memory,
+		.box = st->far ? NULL : box, .labels = labels, .capdrop = drop,
+		.stays = true, .memory = docker_conf.memory,
 		.millicpus = docker_conf.millicpus,
 		.pids = docker_conf.pids, .network = docker_conf.network,
 		.no_new_privileges = docker_conf.nnp,
@@ -485,8 +485,7 @@ go_far(struct start *st, const char *what)
 	    "executor is reached through it", st->s->user, what);
 	st->far = true;
 	st->made = false;
-	if (st->box != NULL)
-		box_close(st->box);
+	box_close(st->box);
 }
 
 /* The one that was just made goes, and one without our directory comes. */
@@ -495,6 +494,8 @@ make_far(struct start *st, const char *what)
 {
 	go_far(st, what);
 	event_del(st->timer);
+	/* It may have been asked why nobody calls. */
+	engine_cancel(docker_engine, st->call);
 	ask(st, ENGINE_CONTAINER_REMOVE, st->s->container, "1",
 	    on_unborn_gone);
 }
@@ -653,8 +654,7 @@ on_no_call(evutil_socket_t fd, short what, void *arg)
 		log_warnx("sandbox of %s: the executor in %s does not call: "
 		    "the container is started again", st->s->user,
 		    st->s->name);
-		if (st->box != NULL)
-			box_close(st->box);
+		box_close(st->box);
 		ask(st, ENGINE_CONTAINER_STOP, st->s->container, "3",
 		    on_halted);
 	} else
