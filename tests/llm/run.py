@@ -788,6 +788,27 @@ def test_curl(t, w):
         stdout=subprocess.PIPE, timeout=DEADLINE,
         check=False).stdout.decode()
     t.eq(got, want, "curl sees byte for byte what the provider sends")
+    for client in DIALECTS:
+        want = curl_says(w.direct, client)
+        for way in w.ways:
+            t.eq(curl_says(way, client), want,
+                 f"curl, {client} dialect, {way.name}")
+
+
+def curl_says(way, client):
+    """The text of a whole answer, and how a stream of it ends."""
+    base, key = way.base(client)
+    path, end = {"openai": ("/chat/completions", "data: [DONE]"),
+                 "anthropic": ("/messages", "event: message_stop")}[client]
+    out = [subprocess.run(
+        ["curl", "-sN", "-H", f"Authorization: Bearer {key}", "-d",
+         json.dumps(body_of(client, "plain", stream=stream)), base + path],
+        stdout=subprocess.PIPE, timeout=DEADLINE, check=False).stdout.decode()
+        for stream in (False, True)]
+    whole = json.loads(out[0])
+    text = whole["choices"][0]["message"]["content"] \
+        if client == "openai" else whole["content"][0]["text"]
+    return text, end in out[1].splitlines()
 
 
 def test_worker_dies(t, w):
