@@ -57,8 +57,6 @@ static void	 on_msg(struct session *, struct req *, const struct msg *);
 static void	 on_lost(struct session *, struct req *, enum xerr,
 		    const char *);
 static void	 on_writable(struct http_req *, void *);
-static void	 metric(struct buf *, const char *, ...)
-		    __attribute__((format(printf, 2, 3)));
 
 #define BASE	"/v1/users/{user}/llm/v1"
 
@@ -476,20 +474,6 @@ call_close(struct req *r, void *data)
 	active--;
 	TAILQ_REMOVE(&calls, x, entry);
 	free(x);
-}
-
-static void
-metric(struct buf *b, const char *fmt, ...)
-{
-	char	 s[256];
-	va_list	 ap;
-	int	 n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(s, sizeof(s), fmt, ap);
-	va_end(ap);
-	if (n > 0 && (size_t)n < sizeof(s))
-		(void)buf_add(b, s, (size_t)n);
 }
 
 void

@@ -230,6 +230,9 @@ bool	 llm_error_body(const struct req *, enum xerr, const char *,
 /* It went offline: what its model was saying ends here. */
 void	 llm_runner_gone(const char *user, const char *runner);
 void	 llm_metrics(struct buf *);
+/* One line of /metrics, of at most 255 bytes. */
+void	 metric(struct buf *, const char *, ...)
+	    __attribute__((format(printf, 2, 3)));
 
 /* --- events.c --- */
 

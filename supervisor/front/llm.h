@@ -91,6 +91,13 @@ bool	 llm_refuse(struct llm_why *, const char *, ...)
 	    __attribute__((format(printf, 2, 3)));
 /* A value again: objects and arrays as they were written. */
 void	 llm_copy(struct jsonw *, const char *key, const struct json_value *);
+/*
+ * OpenAI's call of a function as Anthropic's tool_use: the arguments are JSON in
+ * a string there, and JSON here.  name borrows from the value.
+ */
+enum llm_tool { LLM_TOOL_DONE, LLM_TOOL_NO_CALL, LLM_TOOL_NO_OBJECT };
+enum llm_tool llm_tool_use(struct jsonw *, const struct json_value *,
+	    struct slice *name);
 bool	 llm_is(const struct json_value *, const char *key, const char *);
 
 /* ---- llm_answer.c, llm_error.c, llm_chunks.c */

@@ -63,6 +63,36 @@ llm_says_nothing(const struct json_value *v)
 	return false;
 }
 
+enum llm_tool
+llm_tool_use(struct jsonw *w, const struct json_value *v, struct slice *name)
+{
+	const struct json_value	*f = NULL;
+	struct slice		 id, args = { "", 0 };
+	struct json		*j;
+	const char		*text;
+	bool			 ok;
+
+	if (json_get_object(v, "function", &f) != JSON_GOT ||
+	    json_get_str(v, "id", &id) != JSON_GOT ||
+	    json_get_str(f, "name", name) != JSON_GOT ||
+	    json_get_str(f, "arguments", &args) == JSON_WRONG)
+		return LLM_TOOL_NO_CALL;
+	if (args.len == 0)
+		args = slice_str("{}");
+	j = json_parse_deep(args.p, args.len, LLM_VALUES, LLM_DEPTH, &text);
+	ok = j != NULL && json_type(json_root(j)) == JSON_OBJECT;
+	json_free(j);
+	if (!ok)
+		return LLM_TOOL_NO_OBJECT;
+	jsonw_object(w, NULL);
+	jsonw_text(w, "type", "tool_use");
+	jsonw_str(w, "id", id);
+	jsonw_str(w, "name", *name);
+	jsonw_raw(w, "input", args.p, args.len);
+	jsonw_end(w);
+	return LLM_TOOL_DONE;
+}
+
 void
 llm_copy(struct jsonw *w, const char *key, const struct json_value *v)
 {

@@ -174,35 +174,20 @@ parts_write(struct jsonw *w, const struct json_value *content, bool images,
 	return true;
 }
 
-/* The arguments are JSON in a string there, and JSON here. */
 static bool
 call_write(struct jsonw *w, const struct json_value *v, struct llm_why *why)
 {
-	const struct json_value	*f = NULL;
-	struct slice		 id, name, args = { "", 0 };
-	struct json		*j;
-	const char		*text;
-	bool			 ok;
+	struct slice name;
 
-	if (json_get_object(v, "function", &f) != JSON_GOT ||
-	    json_get_str(v, "id", &id) != JSON_GOT ||
-	    json_get_str(f, "name", &name) != JSON_GOT ||
-	    json_get_str(f, "arguments", &args) == JSON_WRONG)
+	switch (llm_tool_use(w, v, &name)) {
+	case LLM_TOOL_NO_CALL:
 		return llm_refuse(why, "tool_calls: no call of a function");
-	if (args.len == 0)
-		args = slice_str("{}");
-	j = json_parse_deep(args.p, args.len, LLM_VALUES, LLM_DEPTH, &text);
-	ok = j != NULL && json_type(json_root(j)) == JSON_OBJECT;
-	json_free(j);
-	if (!ok)
+	case LLM_TOOL_NO_OBJECT:
 		return llm_refuse(why, "tool_calls: arguments that are no "
 		    "JSON object, which the provider's API wants");
-	jsonw_object(w, NULL);
-	jsonw_text(w, "type", "tool_use");
-	jsonw_str(w, "id", id);
-	jsonw_str(w, "name", name);
-	jsonw_raw(w, "input", args.p, args.len);
-	jsonw_end(w);
+	case LLM_TOOL_DONE:
+		break;
+	}
 	return true;
 }
 

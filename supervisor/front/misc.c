@@ -31,8 +31,6 @@ static void	 on_healthz(struct req *);
 static void	 on_readyz(struct req *);
 static void	 on_metrics(struct req *);
 static void	 on_route(struct req *);
-static void	 line(struct buf *, const char *, ...)
-		    __attribute__((format(printf, 2, 3)));
 static void	 workers_metrics(struct buf *);
 
 const struct api_route misc_routes[] = {
@@ -108,8 +106,8 @@ on_route(struct req *r)
 	req_json(r, 200, &b);
 }
 
-static void
-line(struct buf *b, const char *fmt, ...)
+void
+metric(struct buf *b, const char *fmt, ...)
 {
 	char	 s[256];
 	va_list	 ap;
@@ -127,17 +125,17 @@ workers_metrics(struct buf *b)
 {
 	int i;
 
-	line(b, "# HELP xbot_worker_up Whether a process of ours is up.\n"
+	metric(b, "# HELP xbot_worker_up Whether a process of ours is up.\n"
 	    "# TYPE xbot_worker_up gauge\n");
 	for (i = 0; i < ROLE_MAX; i++)
 		if (front.workers[i].known)
-			line(b, "xbot_worker_up{role=\"%s\"} %d\n",
+			metric(b, "xbot_worker_up{role=\"%s\"} %d\n",
 			    policy_get(i)->name, front.workers[i].up);
-	line(b, "# HELP xbot_worker_restarts_total Its restarts.\n"
+	metric(b, "# HELP xbot_worker_restarts_total Its restarts.\n"
 	    "# TYPE xbot_worker_restarts_total counter\n");
 	for (i = 0; i < ROLE_MAX; i++)
 		if (front.workers[i].known)
-			line(b, "xbot_worker_restarts_total{role=\"%s\"} %u\n",
+			metric(b, "xbot_worker_restarts_total{role=\"%s\"} %u\n",
 			    policy_get(i)->name, front.workers[i].restarts);
 }
 
@@ -150,27 +148,27 @@ on_metrics(struct req *r)
 	size_t			 i;
 
 	http_stats_get(front.http, &st);
-	line(&b, "# HELP xbot_http_requests_total Answers by status.\n"
+	metric(&b, "# HELP xbot_http_requests_total Answers by status.\n"
 	    "# TYPE xbot_http_requests_total counter\n");
 	for (i = 0; i < sizeof(front.answers) / sizeof(front.answers[0]); i++)
 		if (front.answers[i] != 0)
-			line(&b, "xbot_http_requests_total{code=\"%zu\"} %llu"
+			metric(&b, "xbot_http_requests_total{code=\"%zu\"} %llu"
 			    "\n", i, (unsigned long long)front.answers[i]);
-	line(&b, "# HELP xbot_http_connections Open connections.\n"
+	metric(&b, "# HELP xbot_http_connections Open connections.\n"
 	    "# TYPE xbot_http_connections gauge\n"
 	    "xbot_http_connections %u\n", st.conns);
-	line(&b, "# HELP xbot_websockets Open WebSockets.\n"
+	metric(&b, "# HELP xbot_websockets Open WebSockets.\n"
 	    "# TYPE xbot_websockets gauge\nxbot_websockets %u\n",
 	    st.upgraded);
-	line(&b, "# HELP xbot_http_accepted_total Connections accepted.\n"
+	metric(&b, "# HELP xbot_http_accepted_total Connections accepted.\n"
 	    "# TYPE xbot_http_accepted_total counter\n"
 	    "xbot_http_accepted_total %llu\n",
 	    (unsigned long long)st.accepted);
 	llm_metrics(&b);
-	line(&b, "# HELP xbot_sessions Requests at a backend.\n"
+	metric(&b, "# HELP xbot_sessions Requests at a backend.\n"
 	    "# TYPE xbot_sessions gauge\nxbot_sessions %u\n",
 	    session_count());
-	line(&b, "# HELP xbot_start_time_seconds When this process started.\n"
+	metric(&b, "# HELP xbot_start_time_seconds When this process started.\n"
 	    "# TYPE xbot_start_time_seconds gauge\n"
 	    "xbot_start_time_seconds %llu\n",
 	    (unsigned long long)front.started);
