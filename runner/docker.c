@@ -44,6 +44,7 @@
 #define PULL_SAY	5	/* s between two lines of a download */
 
 static bool	docker_start(struct event_base *, const struct launch_conf *);
+static void	docker_greeted(void);
 static void	docker_lost(void);
 static void	docker_stop(void);
 static void	docker_nothing(void);
@@ -55,7 +56,6 @@ static void	fail(const char *, ...) __attribute__((format(printf, 1, 2)));
 static void	fail_call(const char *, const struct engine_result *);
 static void	begin(void);
 static void	start_container(void);
-static void	made_ready(void);
 static void	pull(void);
 static void	on_ping(void *, const struct engine_result *);
 static void	on_list(void *, const struct engine_result *);
@@ -70,6 +70,8 @@ static void	on_halted(void *, const struct engine_result *);
 static void	on_started(void *, const struct engine_result *);
 static void	on_running(void *, const struct engine_result *);
 static void	on_silent(void *, const struct engine_result *);
+static void	on_muted(void *, const struct engine_result *);
+static void	on_left(void *, const struct engine_result *);
 static void	on_stopped(void *, const struct engine_result *);
 static void	on_peer(int);
 static void	on_again(evutil_socket_t, short, void *);
@@ -80,6 +82,7 @@ const struct launcher	launcher_docker = {
 	.mode = "docker",
 	.workspace = "/workspace",
 	.start = docker_start,
+	.greeted = docker_greeted,
 	.lost = docker_lost,
 	.stop = docker_stop,
 	.kill = docker_nothing,
@@ -452,10 +455,19 @@ on_running(void *arg, const struct engine_result *res)
 static void
 on_no_call(evutil_socket_t fd, short what, void *arg)
 {
-	if (dk.taken)
+	if (launch_up())	/* and did not say hello: docker_lost follows */
+		ask(ENGINE_CONTAINER_STOP, dk.id, "3", on_muted);
+	else if (dk.taken)
 		ask(ENGINE_CONTAINER_STOP, dk.id, "3", on_halted);
 	else
 		ask(ENGINE_CONTAINER_INSPECT, dk.id, NULL, on_silent);
+}
+
+static void
+on_muted(void *arg, const struct engine_result *res)
+{
+	if (res->code != XERR_NONE)
+		fail_call(dk.c.name, res);
 }
 
 /* Nobody called, or somebody whom we cannot take for the executor. */
@@ -486,15 +498,15 @@ on_silent(void *arg, const struct engine_result *res)
 static void
 on_peer(int fd)
 {
-	evtimer_del(dk.no_call);
-	made_ready();
 	if (!launch_open(fd))
 		fatalx("the executor's channel");
 }
 
+/* One that only called may end at once, for what its image has or lacks. */
 static void
-made_ready(void)
+docker_greeted(void)
 {
+	evtimer_del(dk.no_call);
 	log_info("container %s: the executor is there", dk.c.name);
 	dk.served = true;
 	dk.told_end = false;
@@ -503,12 +515,24 @@ made_ready(void)
 
 /* ---- while it serves, and the end */
 
+static void
+on_left(void *arg, const struct engine_result *res)
+{
+	ask(ENGINE_CONTAINER_INSPECT, dk.id, NULL, on_silent);
+}
+
 /* Killed, removed, stopped, or the executor's own end. */
 static void
 docker_lost(void)
 {
 	struct timeval	 tv = { 0 };
 
+	evtimer_del(dk.no_call);
+	if (!dk.served && !dk.taken) {
+		/* Its end is awaited: what is there to say is its status. */
+		ask(ENGINE_CONTAINER_STOP, dk.id, "3", on_left);
+		return;
+	}
 	if (time(NULL) - dk.since >= HEALTHY)
 		dk.retry = 1;
 	tv.tv_sec = (time_t)dk.retry;

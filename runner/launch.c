@@ -111,6 +111,8 @@ on_hello(struct chan *c, const struct msg *m)
 		snprintf(launch.shell, sizeof(launch.shell), "%.*s",
 		    (int)b->shell.len, (const char *)b->shell.p);
 	chan_set_state(c, READY);
+	if (launch.how->greeted != NULL)
+		launch.how->greeted();
 	launch.ready = NULL;
 	if (ready != NULL)
 		ready(true);

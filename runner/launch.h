@@ -45,6 +45,8 @@ struct launcher {
 	/* false: impossible, the log said why. */
 	bool		 (*start)(struct event_base *,
 			    const struct launch_conf *);
+	/* The executor said hello.  NULL: nobody wants to know. */
+	void		 (*greeted)(void);
 	/* The channel has closed: get another executor, in time. */
 	void		 (*lost)(void);
 	/* In order; launch_stopped when there is none any more. */

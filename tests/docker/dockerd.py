@@ -215,7 +215,7 @@ class Engine:
         words = [w for c in changes for w in ("-c", c)]
         self.docker("import", *words, "-", tag, stdin=out.getvalue())
 
-    def build(self, tag, *changes):
+    def build(self, tag, *changes, passwd=PASSWD):
         """A root with every applet of busybox."""
         names = subprocess.run([BUSYBOX, "--list"], stdout=subprocess.PIPE,
                                check=True).stdout.decode().split()
@@ -226,7 +226,7 @@ class Engine:
                 put(name, tarfile.DIRTYPE, 0o755)
             put("tmp", tarfile.DIRTYPE, 0o1777)
             put("home/joe", tarfile.DIRTYPE, 0o755, uid=1000)
-            put("etc/passwd", tarfile.REGTYPE, 0o644, PASSWD.encode())
+            put("etc/passwd", tarfile.REGTYPE, 0o644, passwd.encode())
             put("etc/group", tarfile.REGTYPE, 0o644, GROUP.encode())
             with open(BUSYBOX, "rb") as f:
                 put("bin/busybox", tarfile.REGTYPE, 0o755, f.read())
