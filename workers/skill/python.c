@@ -96,9 +96,11 @@ interpreter_init(char *why, size_t size)
 	PyConfig	 config;
 	PyStatus	 st;
 	const char	*program = "/usr/bin/python3";
+	PyObjectArenaAllocator arenas = { NULL, pages_alloc, pages_free };
 
 	if (access(XBOT_SKILL_VENV "/bin/python3", X_OK) == 0)
 		program = XBOT_SKILL_VENV "/bin/python3";
+	PyObject_SetArenaAllocator(&arenas);
 	PyPreConfig_InitIsolatedConfig(&pre);
 	pre.utf8_mode = 1;
 	st = Py_PreInitialize(&pre);
@@ -316,8 +318,8 @@ read_request(void)
 
 /* Pages are copied when they are first written to: better while nobody
  * waits.  Not when the request is here, or its caller gone, already. */
-static void
-rehearse(enum skill_policy policy)
+void
+python_rehearse(enum skill_policy policy)
 {
 	struct pollfd	 p = { .fd = RUN_FD, .events = POLLIN };
 	PyObject	*rv;
@@ -332,7 +334,7 @@ rehearse(enum skill_policy policy)
 }
 
 void
-python_run(enum skill_policy policy)
+python_run(void)
 {
 	struct run_answer	 a = { 0, 0 };
 	PyObject		*args, *rv = NULL;
@@ -340,7 +342,6 @@ python_run(enum skill_policy policy)
 	Py_ssize_t		 n = 0;
 	int			 status = 0;
 
-	rehearse(policy);
 	if ((args = read_request()) != NULL)
 		rv = PyObject_Call(run_function, args, NULL);
 	if (rv == NULL ||

@@ -159,7 +159,9 @@ run_fork(struct run *r)
 		.policy = (uint32_t)skill_conf.policy,
 		.cpu = skill_conf.timeout + GRACE_S,
 		.processes = skill_conf.processes,
-		.memory = skill_conf.memory
+		.memory = skill_conf.memory,
+		/* Others that run have a better use for the processor. */
+		.rehearse = counts[RUN_BUSY] == 0
 	};
 	int	 sv[2];
 

@@ -72,6 +72,7 @@ struct word {
 	uint64_t	 run;		/* counts up: which run at that place */
 	int32_t		 status;	/* EXITED: as wait(2) gives it */
 	bool		 ok;		/* READY */
+	bool		 rehearse;	/* FORK: there is time for it */
 	uint32_t	 policy;	/* FORK: enum skill_policy */
 	uint32_t	 cpu;		/* FORK: limits of the run */
 	uint32_t	 processes;
@@ -159,6 +160,14 @@ bool	 jail_make(struct jail *, const struct apart *, char *const *libs,
 #define RUN_FD	3
 void	 jail_enter(const struct jail *, const struct word *, int sock);
 
+/* --- pages.c --- */
+
+/* Python's arenas: see PyObjectArenaAllocator. */
+void	*pages_alloc(void *, size_t);
+void	 pages_free(void *, void *, size_t);
+/* All is imported: large pages, where the kernel can. */
+void	 pages_collapse(void);
+
 /* --- python.c --- */
 
 /* The interpreter, with everything imported.  false: why says it. */
@@ -167,9 +176,10 @@ bool	 python_start(char *why, size_t);
 char	*const *python_libs(void);
 /* fork(2), as Python wants it. */
 pid_t	 python_fork(void);
-/* In the jailed child: one request from RUN_FD.  The policy is the one that is
- * to be expected. */
-void	 python_run(enum skill_policy) __attribute__((noreturn));
+/* In the jailed child: once for practice, or not, under the policy that is to
+ * be expected; then one request from RUN_FD. */
+void	 python_rehearse(enum skill_policy);
+void	 python_run(void) __attribute__((noreturn));
 
 /* --- run.c: the places, as the worker sees them --- */
 

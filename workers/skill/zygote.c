@@ -69,7 +69,9 @@ on_fork(const struct word *w, int sock)
 		pid = python_fork();
 	if (pid == 0) {
 		jail_enter(&jail, w, sock);
-		python_run((enum skill_policy)w->policy);
+		if (w->rehearse)
+			python_rehearse((enum skill_policy)w->policy);
+		python_run();
 	}
 	apart_back(&apart);
 	if (sock != -1)
@@ -244,6 +246,7 @@ zygote_enter(char *text, size_t size)
 	}
 	if (!python_start(text, size))
 		return false;
+	pages_collapse();
 	for (i = 0; i < SKILL_PLACES; i++)
 		jail.output[i] = OUTPUT_FD + (int)i;
 	jail.null = STDIN_FILENO;

@@ -9,6 +9,9 @@ raises; rehearse() may come before it, while the child waits.
 Nothing here protects anybody from the skill: the jail does.  The policies
 (policy.py) keep honest skills to the documented rules.
 """
-from .runner import prepare, rehearse, run
+from .forks import no_hooks
+
+with no_hooks():
+    from .runner import prepare, rehearse, run
 
 __all__ = ["prepare", "rehearse", "run"]

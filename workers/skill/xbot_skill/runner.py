@@ -10,6 +10,7 @@ from signal import setitimer
 from . import request, response
 from .api import ApiClient, tls_context
 from .bot import Bot
+from .forks import no_hooks
 from .policy import HOME, executor
 
 # What skills are likely to import, and is not here anyway.
@@ -49,6 +50,7 @@ def expire(number, frame):
         raise SkillTimeout
 
 
+@no_hooks()
 def prepare():
     """In the zygote, once: what every run would otherwise do itself.
 
