@@ -522,11 +522,28 @@ link_queue(struct link *l, struct op *op, struct buf *text)
 	return queue_add(l, op, text, 1);
 }
 
-bool
-link_queue_binary(struct link *l, struct slice bytes, bool secret)
+static void
+part_send(struct link *l, const struct ctl_ws_send *part)
 {
-	struct buf copy = { .secret = secret };
+	chan_send(child_peer(ROLE_FRONT), CTL_WS_SEND, l->serial, part);
+	if (part->secret)
+		chan_secret(child_peer(ROLE_FRONT));
+	l->sent += part->bytes.len;
+}
 
+/* What may go at once needs no copy: the bulk of files and output does. */
+bool
+link_send_binary(struct link *l, struct slice bytes, bool secret)
+{
+	const struct ctl_ws_send part = { .opcode = 2, .first = true,
+	    .fin = true, .bytes = bytes, .secret = secret };
+	struct buf		 copy = { .secret = secret };
+
+	if (TAILQ_EMPTY(&l->out) && bytes.len <= FRAME_CHUNK &&
+	    bytes.len <= l->allowed - l->sent && !peer_is_full(ROLE_FRONT)) {
+		part_send(l, &part);
+		return true;
+	}
 	return buf_add(&copy, bytes.p, bytes.len) == 0 &&
 	    queue_add(l, NULL, &copy, 2);
 }
@@ -570,11 +587,7 @@ link_flush(struct link *l)
 		part.fin = o->text.len == n;
 		part.bytes = (struct slice){ buf_data(&o->text), n };
 		part.secret = o->text.secret;
-		chan_send(child_peer(ROLE_FRONT), CTL_WS_SEND, l->serial,
-		    &part);
-		if (part.secret)
-			chan_secret(child_peer(ROLE_FRONT));
-		l->sent += n;
+		part_send(l, &part);
 		buf_drain(&o->text, n);
 		if (!part.fin)
 			continue;

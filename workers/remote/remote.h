@@ -318,8 +318,9 @@ struct link *link_by_name(struct slice user, struct slice name);
 struct link *link_by_serial(uint64_t);
 /* takes the text, also on failure; op may be NULL. */
 bool	 link_queue(struct link *, struct op *, struct buf *text);
-/* The same for a binary message; copies.  secret: it is to be wiped. */
-bool	 link_queue_binary(struct link *, struct slice, bool secret);
+/* A binary message, at once or in turn; the bytes are lent.  secret: they are
+ * to be wiped. */
+bool	 link_send_binary(struct link *, struct slice, bool secret);
 /* Not yet begun: unqueue it; true: the runner has seen nothing of it. */
 bool	 link_unqueue(struct link *, struct outmsg *);
 /* Close once what is queued has left; why is a literal. */

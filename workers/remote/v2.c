@@ -214,7 +214,7 @@ v2_control(struct link *l, uint16_t type, const void *body)
 
 	/* Without memory it is a connection that says nothing, and ends. */
 	if (msg_encode(&exec_schema, &b, type, 0, body) == 0)
-		link_queue_binary(l, (struct slice){ buf_data(&b), b.len },
+		link_send_binary(l, (struct slice){ buf_data(&b), b.len },
 		    false);
 	buf_clear(&b);
 }
@@ -259,7 +259,7 @@ v2_pump(struct v2 *v)
 	v->pumping = true;
 	while (TAILQ_EMPTY(&v->conn->out) &&
 	    (s = exlink_pending(&v->x)).len > 0) {
-		if (!link_queue_binary(v->conn, s, v->x.kept.secret)) {
+		if (!link_send_binary(v->conn, s, v->x.kept.secret)) {
 			evtimer_add(v->turn, &soon);
 			break;
 		}
