@@ -288,7 +288,9 @@ on_info(struct reading *t, struct req *r, const struct exec_task_info *i)
 	t->how = i->how;
 	t->code = i->code;
 	t->started_ms = i->started_ms;
-	session_started(t->session);
+	/* Elsewhere the task survives our worker, and can be read again. */
+	if (t->backend == BACKEND_HOST)
+		session_started(t->session);
 	session_deadline(t->session, t->follow ? 0 : TASK_ANSWER_MS);
 	if (t->follow && req_http(r) != NULL &&
 	    http_req_verb(req_http(r)) == HV_HEAD) {

@@ -76,7 +76,9 @@ class Reader:
                     self.sum.update(data)
                     self.bytes += len(data)
                 return
-        self.last = line
+        # EOFFLINE: nothing is lost, it can be asked again
+        if line.get("error", {}).get("code") != "EOFFLINE":
+            self.last = line
 
     def once(self, pause=None):
         """Until the end or an interruption"""
@@ -90,6 +92,8 @@ class Reader:
                 s.connect(("127.0.0.1", self.sup.port))
                 c.conn.sock = s
                 r = c.open("GET", f"{TASKS}/{self.ident}/stream?{query}")
+                if r.status == 503:
+                    raise OSError("not yet there again")
                 if r.status != 200:
                     raise RuntimeError(f"{r.status} {r.read()!r}")
                 while self.last is None:

@@ -10,12 +10,14 @@ import sys
 import tarfile
 import threading
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, "../clients"))
+
 import dockerd
+from streams_test import LINES, Reader, expected, task
 from sandboxes import IMAGE, Sandboxes, container
 from ws import WebSocket
 from xbot import Client, alive, quote, sanitized, verdict, wait_for
-
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 @contextlib.contextmanager
@@ -163,6 +165,29 @@ def test_found_again(t, build, engine):
         same("a new start")
         t.eq(sup.client.call("DELETE", f"/v1/users/bob/tasks/{ident}").status,
              204, "and the task can be ended")
+
+
+def test_task_stream(t, build, engine):
+    """A stream that is opened again after each kill misses nothing."""
+    victims = ("box", "docker", "front") * 3
+    with running(t, build, engine) as sup:
+        ident = task(sup, f"sleep 3; seq 1 {LINES}; exit 5")
+        reader, killed = Reader(sup, ident), 0
+        total = sum(len(f"{i}\n") for i in (1, LINES)) * LINES // 2
+
+        def kill(r):
+            nonlocal killed
+            if killed < len(victims) and \
+                    r.bytes > total * (killed + 1) // (len(victims) + 3):
+                restart(sup, victims[killed])
+                killed += 1
+        reader.run(kill)
+        t.eq((killed, reader.opened > 3), (len(victims), True),
+             "kill -9 of " + ", ".join(victims))
+        t.eq(reader.sum.hexdigest(), expected(LINES),
+             f"{LINES} lines, each once and in order")
+        t.eq((reader.last.get("exit_code"), reader.last.get("truncated")),
+             (5, False), "the real exit code")
 
 
 def test_behind_our_back(t, build, engine):
