@@ -70,8 +70,8 @@ v2_log_open(struct v2_log *l, const struct msg *m)
 	char				 id[ID_TEXT];
 
 	l->what = m->desc->name;
-	if (m->type == EXEC_JOB_START &&
-	    start->kind < sizeof(kinds) / sizeof(kinds[0]))
+	l->job = m->type == EXEC_JOB_START;
+	if (l->job && start->kind < sizeof(kinds) / sizeof(kinds[0]))
 		l->what = kinds[start->kind];
 	log_debug("request %s %s", l->what, id_text(m->body, id));
 }
@@ -111,7 +111,9 @@ on_data(struct v2_log *l, const union exec_any *b)
 static void
 on_ended(struct v2_log *l, const union exec_any *b)
 {
-	v2_log_ended(l, &b->job_exit);
+	/* Who reads a task hears of its end as often as he asks. */
+	if (l->job)
+		v2_log_ended(l, &b->job_exit);
 }
 
 void

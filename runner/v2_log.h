@@ -23,6 +23,7 @@
 #ifndef RUNNER_V2_LOG_H
 #define RUNNER_V2_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/error.h"
@@ -32,6 +33,7 @@ struct exec_job_exit;
 
 struct v2_log {
 	const char	*what;		/* of static memory */
+	bool		 job;		/* not a question about one */
 	uint64_t	 out, err;	/* bytes of a job's output so far */
 };
 
