@@ -37,6 +37,7 @@
 #include "runner/v2.h"
 #include "runner/v2_job.h"
 #include "runner/v2_llm.h"
+#include "runner/v2_log.h"
 
 #define BUCKETS		256	/* job ids are random */
 #define JOBS_MAX	1024	/* as many as an executor takes */
@@ -58,6 +59,7 @@ struct job {
 	struct v2_llm	*llm;		/* owned; or NULL */
 	char		*name;		/* of a fetched file; owned */
 	uint64_t	 held[STREAMS];	/* credit, while the link is full */
+	struct v2_log	 log;
 };
 
 static LIST_HEAD(, job)	 buckets[BUCKETS];
@@ -69,7 +71,8 @@ static void		 job_end(struct job *);
 static void		 job_drop(struct job *);
 static struct job	*job_open(const struct msg *);
 static void		 job_eof(struct job *);
-static void		 refuse(const struct id16 *, enum xerr, const char *);
+static void		 refuse(const char *, const struct id16 *, enum xerr,
+			    const char *);
 static void		 on_fetched(void *, const struct fetched *);
 static void		 on_llm_ended(void *);
 static void		 llm_input(struct job *, struct slice);
@@ -117,12 +120,15 @@ job_end(struct job *j)
 	struct exec_job_exit	 lost = { .job = j->id, .how = JOB_LOST };
 	struct id16		 id = j->id;
 	bool			 started = j->process && j->started;
+	const char		*what = j->log.what;
 
+	if (started)
+		v2_log_ended(&j->log, &lost);
 	job_drop(j);
 	if (started)
 		v2_send(EXEC_JOB_EXIT, &lost);
 	else
-		refuse(&id, XERR_EIO, "the executor ended");
+		refuse(what, &id, XERR_EIO, "the executor ended");
 }
 
 /* NULL: it was refused. */
@@ -137,16 +143,19 @@ job_open(const struct msg *m)
 		return NULL;
 	}
 	if (njobs >= JOBS_MAX) {
-		refuse(id, XERR_EBUSY, "too many operations on this runner");
+		refuse(m->desc->name, id, XERR_EBUSY,
+		    "too many operations on this runner");
 		return NULL;
 	}
 	if (!launch_up()) {
-		refuse(id, XERR_EOFFLINE, "the executor is being restarted");
+		refuse(m->desc->name, id, XERR_EOFFLINE,
+		    "the executor is being restarted");
 		return NULL;
 	}
 	if ((j = calloc(1, sizeof(*j))) == NULL)
 		fatalx("out of memory");
 	j->id = *id;
+	v2_log_open(&j->log, m);
 	j->input = m->type == EXEC_JOB_START || m->type == EXEC_LLM_CALL ?
 	    STREAM_STDIN : m->type == EXEC_FILE_PUT ? STREAM_FILE : NO_INPUT;
 	LIST_INSERT_HEAD(&buckets[id->b[0]], j, entry);
@@ -251,7 +260,8 @@ v2_on_start(const struct msg *m)
 	struct job			*j;
 
 	if (b->kind > JOB_PTY) {
-		refuse(&b->job, XERR_ENOTSUP, "no such kind of job");
+		refuse(m->desc->name, &b->job, XERR_ENOTSUP,
+		    "no such kind of job");
 		return;
 	}
 	if ((j = job_open(m)) == NULL)
@@ -273,14 +283,16 @@ v2_on_cancel(const struct msg *m)
 {
 	const struct exec_job_cancel	*b = m->body;
 	struct job			*j = job_find(&b->job);
+	const char			*what;
 
 	if (j == NULL || (j->fetch == NULL && j->llm == NULL)) {
 		launch_send(m->type, m->body);
 		return;
 	}
 	fetch_cancel(j->fetch);
+	what = j->log.what;
 	job_drop(j);
-	refuse(&b->job, XERR_EIO, "cancelled");
+	refuse(what, &b->job, XERR_EIO, "cancelled");
 }
 
 static void
@@ -348,7 +360,7 @@ v2_on_fetch(const struct msg *m)
 	    b->limit > 0 ? b->limit : FETCH_LIMIT, on_fetched, j, &why);
 	if (j->fetch == NULL) {
 		job_drop(j);
-		refuse(&b->job, why.code, why.why);
+		refuse(m->desc->name, &b->job, why.code, why.why);
 		return;
 	}
 	if (b->path.len > 0 && path != NULL) {
@@ -365,14 +377,16 @@ on_fetched(void *arg, const struct fetched *f)
 	struct exec_job_done	 done = { .job = j->id };
 	struct exec_file_info	 info = { .job = j->id, .size = f->size,
 				    .mode = S_IFREG | 0644 };
+	const char		*what;
 	char			 name[257];
 
 	info.mtime_ns = (int64_t)time(NULL) * 1000000000;
 	snprintf(name, sizeof(name), "%s", j->name != NULL ? j->name : "");
 	info.name = slice_str(name);
+	what = j->log.what;
 	job_drop(j);
 	if (f->code != XERR_NONE) {
-		refuse(&done.job, f->code, f->why);
+		refuse(what, &done.job, f->code, f->why);
 		return;
 	}
 	v2_send(EXEC_FILE_INFO, &info);
@@ -405,7 +419,7 @@ v2_on_llm_call(const struct msg *m)
 		return;
 	if ((j->llm = v2_llm_new(b, on_llm_ended, j, &code, &why)) == NULL) {
 		job_drop(j);
-		refuse(&b->job, code, why);
+		refuse(m->desc->name, &b->job, code, why);
 	} else if (b->what == LLM_MODELS) {
 		j->in_eof = true;
 		v2_llm_eof(j->llm);
@@ -417,13 +431,15 @@ static void
 llm_input(struct job *j, struct slice bytes)
 {
 	const struct id16	 id = j->id;
+	const char		*what = j->log.what;
 
 	if (v2_llm_input(j->llm, bytes)) {
 		llm_grant(j);
 		return;
 	}
 	job_drop(j);
-	refuse(&id, XERR_E2BIG, "the request is too large for this runner");
+	refuse(what, &id, XERR_E2BIG,
+	    "the request is too large for this runner");
 }
 
 static void
@@ -447,7 +463,7 @@ v2_on_llm_settings(const struct msg *m)
 	if (b->key.len > 0)
 		explicit_bzero((void *)(uintptr_t)b->key.p, b->key.len);
 	if (code != XERR_NONE)
-		refuse(&b->job, code, why);
+		refuse(m->desc->name, &b->job, code, why);
 	else
 		v2_send(EXEC_JOB_DONE, &done);
 }
@@ -455,11 +471,13 @@ v2_on_llm_settings(const struct msg *m)
 /* -- to the server -- */
 
 static void
-refuse(const struct id16 *id, enum xerr code, const char *text)
+refuse(const char *what, const struct id16 *id, enum xerr code,
+    const char *text)
 {
 	struct exec_job_refused	 r = { .job = *id, .code = (uint8_t)code,
 				    .text = slice_str(text) };
 
+	v2_log_refused(what, id, code, r.text);
 	v2_send(EXEC_JOB_REFUSED, &r);
 }
 
@@ -472,6 +490,8 @@ v2_answer(const struct msg *m)
 	/* Late answers to what was cancelled are for nobody. */
 	if (!v2_is_used())
 		return;
+	if (j != NULL)
+		v2_log_answer(&j->log, m);
 	if (j != NULL && m->type == EXEC_JOB_STARTED) {
 		j->started = true;
 		if (j->task && j->in_eof)

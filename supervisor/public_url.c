@@ -33,6 +33,31 @@ is_wildcard(const char *host)
 	return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
 }
 
+/* The machines of users cannot connect there. */
+static bool
+is_loopback(const char *host)
+{
+	return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+	    strncmp(host, "127.", 4) == 0;
+}
+
+/* Where runners may connect, from elsewhere if at all; NULL: nowhere. */
+static const struct conf_listen *
+runners_listen(const struct conf *conf)
+{
+	const struct conf_listen	*l, *local = NULL;
+
+	TAILQ_FOREACH(l, &conf->listens, entry) {
+		if (!(l->flags & CONF_LISTEN_WS))
+			continue;
+		if (!is_loopback(l->host))
+			return l;
+		if (local == NULL)
+			local = l;
+	}
+	return local;
+}
+
 const char *
 public_url(const struct conf *conf, char *buf, size_t len)
 {
@@ -42,10 +67,7 @@ public_url(const struct conf *conf, char *buf, size_t len)
 
 	if (conf->public_url != NULL)
 		return conf->public_url;
-	TAILQ_FOREACH(l, &conf->listens, entry)
-		if (l->flags & CONF_LISTEN_WS)
-			break;
-	if (l == NULL)
+	if ((l = runners_listen(conf)) == NULL)
 		return "";
 	/* Nobody can connect to 0.0.0.0. */
 	if (!is_wildcard(l->host))

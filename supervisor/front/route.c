@@ -67,13 +67,26 @@ refuse(enum xerr code, const char *reason)
 	return (struct route_decision){ code, BACKEND_HOST, "", reason };
 }
 
-/* Web users get it from docker only where the administrator said so. */
+/* What runs on this server is theirs only where the administrator said so. */
+static bool
+is_denied(const struct route_view *v)
+{
+	return is_web(v->user) && !v->web_server_runner;
+}
+
+static struct route_decision
+deny(const struct route_view *v)
+{
+	return refuse(XERR_EPERM, v->remote ?
+	    "web users have no sandbox on this server: connect a runner of "
+	    "your own" : "web users have no sandbox on this server");
+}
+
 static struct route_decision
 docker(const struct route_view *v, const char *reason)
 {
-	if (is_web(v->user) && !v->web_server_runner)
-		return refuse(XERR_EPERM,
-		    "web users have no sandbox on this server");
+	if (is_denied(v))
+		return deny(v);
 	return (struct route_decision){ XERR_NONE, BACKEND_DOCKER,
 	    ROUTE_DOCKER, reason };
 }
@@ -134,9 +147,8 @@ route_decide(const struct route_view *v)
 	if (v->docker)
 		return docker(v, "no runner is connected");
 	if (v->host) {
-		if (is_web(v->user) && !v->web_server_runner)
-			return refuse(XERR_EPERM,
-			    "web users run no commands on this server");
+		if (is_denied(v))
+			return deny(v);
 		return (struct route_decision){ XERR_NONE, BACKEND_HOST, "",
 		    "no runner is connected, docker is not enabled" };
 	}

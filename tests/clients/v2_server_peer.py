@@ -798,6 +798,37 @@ async def fetch(p, _server, link):
     web.shutdown()
 
 
+async def operations(p, *flags):
+    """Some of each kind, and their lines in the log; how many were announced."""
+    async with Server(p) as server:
+        link = await server.start(*flags)
+        await link.run('echo kept-apart; echo err >&2; exit 7')
+        await link.run('kill -9 $$')
+        await link.ask('file_get', path=b'missing')
+        job = await link.sh('exit 3', kind=STDIO)
+        await asyncio.wait_for(job.end, 30)
+        job = await link.sh('kept-apart', kind=TASK)
+        await asyncio.wait_for(job.started.wait(), 30)
+        for line in (rb'exec [0-9a-f]{8}: exit 7, stdout 11 stderr 4 bytes, \d+ ms',
+                     rb'exec [0-9a-f]{8}: signal 9, stdout 0 stderr 0 bytes',
+                     rb'reply ENOENT to file_get [0-9a-f]{8}: .*missing',
+                     rb'stdio [0-9a-f]{8}: started', rb'stdio [0-9a-f]{8}: exit 3,',
+                     rb'task [0-9a-f]{8}: started'):
+            await until(lambda w=line: re.search(w, p.log), 5, f'{line} in the log')
+        want(b'kept-apart' in p.log, False, 'output or command in the log')
+        return len(re.findall(rb'request (exec|file_get|stdio|task) [0-9a-f]{8}\n', p.log))
+
+
+@test
+async def log_lines(p):
+    want(await operations(p), 0, 'announced')
+
+
+@test
+async def verbose(p):
+    want(await operations(p, '--v'), 5, 'announced')
+
+
 @served
 async def sigterm(p, server, link):
     await link.sh('sleep 300')

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import pwd
+import socket
 import subprocess
 import tempfile
 import threading
@@ -162,6 +163,15 @@ def test_runner_listener(t, build):
         t.ok(got.returncode == 0 and str(port).encode() in got.stdout,
              "is in the configuration", got)
         sup.process = None
+
+
+def test_connect_command(t, build):
+    """It names the listener that a user's machine can reach."""
+    port = free_port()
+    with running(t, build, f"listen on 0.0.0.0 port {port} runners") as sup:
+        a = sup.client.call("POST", "/v1/users/bob/runners", {"name": "x"})
+        t.ok(f"--server ws://{socket.gethostname()}:{port}/ws/bob " in
+             a.json["command"], "not the one on loopback", a)
 
 
 def test_global_token(t, build):

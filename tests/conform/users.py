@@ -186,6 +186,8 @@ def test_routing(t, sup):
     t.eq(route("grace"), ("none", "", ""), "none connected: the host")
     a = c.exec("web-1", "id")
     bad(t, a, "EPERM", "a web user, denied the host")
+    t.match("connect a runner of your own", a.json["error"]["message"],
+            "who is told what to do")
 
 
 def test_runner_tokens(t, sup):
