@@ -52,8 +52,8 @@ struct http_request {
 	const char		*proxy;		/* NULL: as the environment
 						   says; "": none */
 	unsigned int		 connect_ms;
-	unsigned int		 first_ms;	/* until the first byte */
-	unsigned int		 idle_ms;	/* between any two */
+	unsigned int		 first_ms;	/* until the first byte; 0: any */
+	unsigned int		 idle_ms;	/* between any two; the same */
 	unsigned int		 retries;	/* when nothing was sent yet */
 };
 

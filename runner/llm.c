@@ -268,7 +268,8 @@ llm_send(enum llm_what what, const struct slices *headers, struct buf *body,
 	const struct llm_provider	 to = {
 		.dialect = llm.provider->dialect, .base_url = llm.base_url,
 		.key = llm.key, .proxy = call_proxy(llm.base_url),
-		.first_ms = first_s * 1000, .idle_ms = idle_s * 1000
+		.first_ms = first_s * LLM_SECOND_MS,
+		.idle_ms = idle_s * LLM_SECOND_MS
 	};
 	const struct slices		 none = { NULL, 0 };
 	struct http_call		*call;

@@ -41,6 +41,9 @@ struct options;
 #define LLM_CHAT_S	300		/* until a v1 call is given up */
 #define LLM_LIST_S	8		/* a server waits 10 for the models */
 #define LLM_MODEL_MAX	256
+#ifndef LLM_SECOND_MS			/* shorter in tests */
+#define LLM_SECOND_MS	1000		/* of a call's limits */
+#endif
 
 /* -- llm.c */
 /* false: why was logged.  options are not needed any more afterwards. */
@@ -61,7 +64,9 @@ enum xerr	 llm_change(const struct exec_llm_settings *,
 		    const char **why);
 /*
  * Calls the provider.  headers: exec.def's, or NULL; body is taken, NULL for
- * none.  NULL and *why (a literal): too many, out of memory, no such thing.
+ * none.  first_s, idle_s: as in struct http_request; 0: the caller has a limit
+ * of his own.  NULL and *why (a literal): too many, out of memory, no such
+ * thing.
  */
 struct http_call *llm_send(enum llm_what, const struct slices *headers,
 		    struct buf *body, unsigned int first_s,

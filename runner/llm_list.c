@@ -206,8 +206,7 @@ llm_list_ask(unsigned int seconds, void (*done)(void *, enum xerr,
 	LIST_INSERT_HEAD(&lists, l, entry);
 	l->done = done;
 	l->arg = arg;
-	l->call = llm_send(LLM_MODELS, NULL, NULL, seconds, seconds, &ops, l,
-	    &why);
+	l->call = llm_send(LLM_MODELS, NULL, NULL, 0, 0, &ops, l, &why);
 	if (l->call == NULL) {
 		list_free(l);
 		return NULL;

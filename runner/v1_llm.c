@@ -94,7 +94,8 @@ v1_llm_init(struct event_base *base)
 static struct gen *
 gen_new(const struct request *r, unsigned int seconds)
 {
-	const struct timeval	 tv = { .tv_sec = seconds };
+	const unsigned int	 ms = seconds * LLM_SECOND_MS;
+	const struct timeval	 tv = { ms / 1000, ms % 1000 * 1000 };
 	struct gen		*g = calloc(1, sizeof(*g));
 
 	if (g == NULL || (g->id = malloc(r->msg.id.len + 1)) == NULL)
@@ -288,8 +289,8 @@ gen_send(struct gen *g)
 	/* The settings may have changed meanwhile. */
 	if (!llm_on())
 		gen_fail(g, XERR_ENOTSUP, "no language model any more");
-	else if ((g->call = llm_send(LLM_CHAT, NULL, &body, LLM_CHAT_S,
-	    LLM_CHAT_S, &ops, g, &why)) == NULL)
+	else if ((g->call = llm_send(LLM_CHAT, NULL, &body, 0, 0, &ops, g,
+	    &why)) == NULL)
 		gen_fail(g, XERR_EIO, why);
 	else
 		http_call_credit(g->call, WINDOW);
@@ -347,7 +348,7 @@ on_again(evutil_socket_t fd, short what, void *arg)
 static void
 on_deadline(evutil_socket_t fd, short what, void *arg)
 {
-	gen_fail(arg, XERR_EIO, "the provider did not answer within 300 s");
+	gen_fail(arg, XERR_EIO, "the provider did not answer in time");
 }
 
 /* The value of that header, or NULL. */

@@ -558,7 +558,7 @@ class Runner:
     """xbot-runner for a user; as root under an account without rights."""
 
     def __init__(self, sup, user, name, args=(), wait=True, token=None,
-                 env=None, port=None):
+                 env=None, port=None, program="xbot-runner"):
         self.sup, self.user, self.name = sup, user, name
         self.port = port or sup.port
         self.args, self.env = list(args), dict(env or {})
@@ -566,7 +566,7 @@ class Runner:
         self.workspace = os.path.join(self.dir, "home")
         os.mkdir(self.workspace)
         self.program = os.path.join(self.dir, "xbot-runner")
-        shutil.copy(os.path.join(sup.build, "xbot-runner"), self.program)
+        shutil.copy(os.path.join(sup.build, program), self.program)
         if token is None:
             a = sup.client.call("POST", f"/v1/users/{quote(user)}/runners",
                                 {"name": name, "mode": "native"})

@@ -130,8 +130,7 @@ class World:
                                  self.sups[d], "sam"))
         self.old = OldServer(self.sups["openai"].port)
         for d in DIALECTS:
-            self.runner(f"runner2-{d}", d)
-            self.runner(f"runner1-{d}", d, port=self.old.port)
+            self.ways += self.runners(d)
 
     def supervisor(self, build, dialect):
         key = os.path.join("/tmp", f"xbot-llm-test-{os.getpid()}.key")
@@ -156,7 +155,13 @@ class World:
             "--llm-provider", dialect, "--llm-api-key-file", key,
             "--llm-base-url", self.provider.base(dialect),
             "--llm-model", "default-one"], **more)
-        self.ways.append(Way(name, self.provider, dialect, sup, user))
+        return Way(name, self.provider, dialect, sup, user)
+
+    def runners(self, dialect, kind="", **more):
+        """One of each protocol"""
+        return [self.runner(f"runner2-{dialect}{kind}", dialect, **more),
+                self.runner(f"runner1-{dialect}{kind}", dialect,
+                            port=self.old.port, **more)]
 
     def way(self, name):
         return next(w for w in self.ways if w.name == name)
@@ -704,6 +709,48 @@ def test_stalls(t, w):
             t.ok("error" in got and "silent" in json.dumps(got),
                  f"{client} client, {d} provider: silence in the middle",
                  got)
+
+
+def test_stalls_behind_runners(t, w):
+    """The runner's own limits; its seconds are short ones."""
+    sup, asked = w.sups["openai"], []
+    mark = sup.log.mark()
+    ways = [way for d in DIALECTS for way in w.runners(
+        d, "-hasty", program="tests/xbot-runner-hasty")]
+    for way in ways:
+        for client in DIALECTS:
+            for after, stream in ((0, False), (0, True), (2, True)):
+                model = f"stall-{after}-{stream}-{client}-{way.name}"
+                asked.append((way, client, after, model, w.node.ask(
+                    client, way, body_of(client, model, stream=stream))))
+    for way, client, after, model, n in asked:
+        got, what = w.node.wait(n), f"{client} client, {model}"
+        stall_told(t, way, after, got, what)
+        t.ok(w.provider.wait_closed(model), what + ": the provider is left",
+             w.provider.closes)
+    # who fails is told by what speaks HTTP: front, or protocol 1 in remote
+    for line in (r"front.*: 504 the server did not answer in time",
+                 r"front.*: 504 the server fell silent in the middle",
+                 r"remote.*: llm_generate: EIO"):
+        t.ok(sup.log.wait(line, mark), "a log line: " + line)
+    for way in ways:
+        for client in DIALECTS:
+            got = w.node.call(client, way, body_of(client, "plain"))
+            t.eq(got.get("via"), "runner",
+                 f"{client} client, {way.name}: the next one is served")
+
+
+def stall_told(t, way, after, got, what):
+    """An error, and nothing that looks like an answer's end."""
+    if way.name.startswith("runner1"):
+        # it gives whole answers or none, and has one word for a failure
+        t.eq(failure_of(got)["status"], 502, what + ": 502")
+        t.match("did not answer in time", json.dumps(got), what + ": why")
+    elif after == 0:
+        t.eq(failure_of(got)["status"], 504, what + ": 504")
+    else:
+        t.match("fell silent", json.dumps(got), what + ": an error event")
+        t.eq(got.get("pieces"), ["Hel", "lo "], what + ": and what came")
 
 
 def test_limits(t, w):
