@@ -15,7 +15,8 @@
  */
 
 /*
- * Names.  Runs in: front, control, ledger, remote, parent.  Input is hostile.
+ * Names.  Runs in: front, control, ledger, remote, parent, runner.  Input is
+ * hostile.
  */
 
 #include <string.h>
@@ -62,11 +63,16 @@ id_runner_ok(struct slice s)
 bool
 id_session_ok(struct slice s)
 {
+	return s.len >= 1 && s.len <= ID_SESSION_MAX &&
+	    utf8_valid(s.p, s.len) && id_line_ok(s);
+}
+
+bool
+id_line_ok(struct slice s)
+{
 	const unsigned char	*p = s.p;
 	size_t			 i;
 
-	if (s.len < 1 || s.len > ID_SESSION_MAX || !utf8_valid(s.p, s.len))
-		return false;
 	for (i = 0; i < s.len; i++)
 		if (p[i] < 0x20 || p[i] == 0x7f)
 			return false;

@@ -16,7 +16,7 @@
 
 /*
  * What names users, runners and sessions: the rules of http-api.md.
- * Runs in: front, control, ledger, remote, parent.
+ * Runs in: front, control, ledger, remote, parent, runner.
  */
 
 #ifndef BASE_IDS_H
@@ -41,5 +41,7 @@ bool	 id_user_ok(struct slice);
 bool	 id_runner_ok(struct slice);
 /* 1 to 256 bytes of UTF-8 without control characters. */
 bool	 id_session_ok(struct slice);
+/* No control characters: it may stand in a line, whatever that is of. */
+bool	 id_line_ok(struct slice);
 
 #endif

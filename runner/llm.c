@@ -23,6 +23,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/ids.h"
 #include "base/llm_http.h"
 #include "base/log.h"
 #include "proto/exec_msg.h"
@@ -83,19 +84,6 @@ settings_clear(void)
 	llm.provider = NULL;
 }
 
-/* It goes into a line of a head, or of a log. */
-static bool
-line_ok(struct slice s)
-{
-	const unsigned char	*p = s.p;
-	size_t			 i;
-
-	for (i = 0; i < s.len; i++)
-		if (p[i] < 0x20 || p[i] == 0x7f)
-			return false;
-	return true;
-}
-
 bool
 llm_init(struct event_base *base, const struct options *o)
 {
@@ -117,8 +105,9 @@ llm_init(struct event_base *base, const struct options *o)
 		    "anthropic");
 		return false;
 	}
-	if (!line_ok(key) || !line_ok(slice_str(o->llm_model)) ||
-	    !line_ok(slice_str(o->llm_base_url))) {
+	/* They go into lines of a head, or of a log. */
+	if (!id_line_ok(key) || !id_line_ok(slice_str(o->llm_model)) ||
+	    !id_line_ok(slice_str(o->llm_base_url))) {
 		log_errorx("LLM flags: a control character");
 		return false;
 	}
@@ -239,7 +228,8 @@ llm_change(const struct exec_llm_settings *s, const char **why)
 	if (p == NULL)
 		return XERR_EINVAL;
 	*why = "a control character";
-	if (!line_ok(s->key) || !line_ok(s->model) || !line_ok(s->base_url))
+	if (!id_line_ok(s->key) || !id_line_ok(s->model) ||
+	    !id_line_ok(s->base_url))
 		return XERR_EINVAL;
 	if ((*why = change_forbidden(s, p)) != NULL)
 		return XERR_EPERM;

@@ -246,12 +246,10 @@ answer_token(struct req *r, const struct msg *m)
 static bool
 key_ok(struct req *r, const char *key)
 {
-	for (; *key != '\0'; key++)
-		if ((unsigned char)*key < 0x20 || *key == 0x7f) {
-			req_error(r, XERR_EINVAL, "llm_api_key: a control "
-			    "character");
-			return false;
-		}
+	if (!id_line_ok(slice_str(key))) {
+		req_error(r, XERR_EINVAL, "llm_api_key: a control character");
+		return false;
+	}
 	return true;
 }
 

@@ -28,19 +28,6 @@
 /* Of one user: each is a line in lists and a record in every copy. */
 #define RUNNERS_MAX	256
 
-/* These go into a command that people paste: no control characters. */
-static bool
-text_ok(struct slice s)
-{
-	const unsigned char	*p = s.p;
-	size_t			 i;
-
-	for (i = 0; i < s.len; i++)
-		if (p[i] < 0x20 || p[i] == 0x7f)
-			return false;
-	return true;
-}
-
 bool
 provider_ok(struct slice s)
 {
@@ -130,8 +117,9 @@ create_check(const struct ctl_runner_create *q)
 		return "mode is native or docker";
 	if (!provider_ok(q->llm_provider))
 		return "llm_provider is openai or anthropic";
-	if (!text_ok(q->docker_image) || !text_ok(q->workspace) ||
-	    !text_ok(q->llm_model) || !text_ok(q->llm_base_url))
+	/* These go into a command that people paste. */
+	if (!id_line_ok(q->docker_image) || !id_line_ok(q->workspace) ||
+	    !id_line_ok(q->llm_model) || !id_line_ok(q->llm_base_url))
 		return "a control character";
 	if (!hash_ok(q->hash))
 		return "no token";
@@ -328,8 +316,8 @@ on_runner_llm(struct chan *c, const struct msg *m)
 	struct store_key		 key;
 	struct change			 ch;
 
-	if (!provider_ok(q->llm_provider) || !text_ok(q->llm_model) ||
-	    !text_ok(q->llm_base_url)) {
+	if (!provider_ok(q->llm_provider) || !id_line_ok(q->llm_model) ||
+	    !id_line_ok(q->llm_base_url)) {
 		push_refuse(c, m->serial, XERR_EINVAL, "llm_provider is openai "
 		    "or anthropic; no control characters");
 		return;
