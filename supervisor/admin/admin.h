@@ -241,6 +241,15 @@ void	 pairs_print(const struct json_value *, const struct column *, size_t);
 /* Untrusted text: as it is when nothing in it steers a terminal. */
 void	 text_print(const char *, size_t);
 
+/*
+ * The last of a verb that asked: what came is shown, a member of it as a table
+ * or all of it as pairs, unless -j has printed it; the reply is cleared.
+ * Returns our exit status.
+ */
+int	 reply_table(struct reply *, const char *rows, const struct column *,
+	    size_t);
+int	 reply_pairs(struct reply *, const struct column *, size_t);
+
 #define NITEMS(a)	(sizeof(a) / sizeof((a)[0]))
 
 #endif

@@ -158,3 +158,22 @@ pairs_print(const struct json_value *object, const struct column *columns,
 			printf("%s\n", text);
 	}
 }
+
+int
+reply_table(struct reply *r, const char *rows, const struct column *columns,
+    size_t n)
+{
+	if (!admin.json)
+		table_print(json_find(r->root, rows), columns, n);
+	reply_clear(r);
+	return 0;
+}
+
+int
+reply_pairs(struct reply *r, const struct column *columns, size_t n)
+{
+	if (!admin.json)
+		pairs_print(r->root, columns, n);
+	reply_clear(r);
+	return 0;
+}

@@ -89,11 +89,7 @@ verb_users(const struct args *a)
 
 	if (!api_ask(&r, "GET", NULL, "/v1/admin/users"))
 		return STATUS_FAILED;
-	if (!admin.json)
-		table_print(json_find(r.root, "users"), columns,
-		    NITEMS(columns));
-	reply_clear(&r);
-	return 0;
+	return reply_table(&r, "users", columns, NITEMS(columns));
 }
 
 int
@@ -114,10 +110,7 @@ verb_route(const struct args *a)
 		ok = api_ask(&r, "GET", NULL, "/v1/users/%/route", a->user);
 	if (!ok)
 		return STATUS_FAILED;
-	if (!admin.json)
-		pairs_print(r.root, members, NITEMS(members));
-	reply_clear(&r);
-	return 0;
+	return reply_pairs(&r, members, NITEMS(members));
 }
 
 static int

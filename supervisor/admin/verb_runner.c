@@ -59,11 +59,7 @@ verb_runner_list(const struct args *a)
 
 	if (!api_ask(&r, "GET", NULL, "/v1/users/%/runners", a->user))
 		return STATUS_FAILED;
-	if (!admin.json)
-		table_print(json_find(r.root, "runners"), columns,
-		    NITEMS(columns));
-	reply_clear(&r);
-	return 0;
+	return reply_table(&r, "runners", columns, NITEMS(columns));
 }
 
 /* The file's text without its last newline. */
@@ -122,10 +118,7 @@ verb_runner_create(const struct args *a)
 	secret_clear(&b);
 	if (!ok)
 		return STATUS_FAILED;
-	if (!admin.json)
-		pairs_print(r.root, given, NITEMS(given));
-	reply_clear(&r);
-	return 0;
+	return reply_pairs(&r, given, NITEMS(given));
 }
 
 /* What was said of a runner, the key too. */
@@ -207,10 +200,7 @@ verb_runner_rotate(const struct args *a)
 	if (!api_ask(&r, "POST", NULL, "/v1/users/%/runners/%/token", a->user,
 	    a->argv[0]))
 		return STATUS_FAILED;
-	if (!admin.json)
-		pairs_print(r.root, given, NITEMS(given));
-	reply_clear(&r);
-	return 0;
+	return reply_pairs(&r, given, NITEMS(given));
 }
 
 int

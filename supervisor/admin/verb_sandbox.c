@@ -39,11 +39,7 @@ verb_sandbox_list(const struct args *a)
 
 	if (!api_ask(&r, "GET", NULL, "/v1/admin/sandboxes"))
 		return STATUS_FAILED;
-	if (!admin.json)
-		table_print(json_find(r.root, "sandboxes"), columns,
-		    NITEMS(columns));
-	reply_clear(&r);
-	return 0;
+	return reply_table(&r, "sandboxes", columns, NITEMS(columns));
 }
 
 int
@@ -61,10 +57,7 @@ verb_sandbox_show(const struct args *a)
 
 	if (!api_ask(&r, "GET", NULL, "/v1/users/%/sandbox", a->user))
 		return STATUS_FAILED;
-	if (!admin.json)
-		pairs_print(r.root, members, NITEMS(members));
-	reply_clear(&r);
-	return 0;
+	return reply_pairs(&r, members, NITEMS(members));
 }
 
 int
@@ -78,10 +71,7 @@ verb_sandbox_commit(const struct args *a)
 
 	if (!api_ask(&r, "POST", NULL, "/v1/users/%/sandbox/commit", a->user))
 		return STATUS_FAILED;
-	if (!admin.json)
-		pairs_print(r.root, members, NITEMS(members));
-	reply_clear(&r);
-	return 0;
+	return reply_pairs(&r, members, NITEMS(members));
 }
 
 static int

@@ -87,11 +87,7 @@ verb_task_list(const struct args *a)
 
 	if (!ask(&r, "GET", NULL, a, NULL))
 		return STATUS_FAILED;
-	if (!admin.json)
-		table_print(json_find(r.root, "tasks"), columns,
-		    NITEMS(columns));
-	reply_clear(&r);
-	return 0;
+	return reply_table(&r, "tasks", columns, NITEMS(columns));
 }
 
 /* Its lines, harmless to a terminal. */

@@ -70,11 +70,7 @@ verb_token_list(const struct args *a)
 
 	if (!api_ask(&r, "GET", NULL, "/v1/admin/tokens"))
 		return STATUS_FAILED;
-	if (!admin.json)
-		table_print(json_find(r.root, "tokens"), columns,
-		    NITEMS(columns));
-	reply_clear(&r);
-	return 0;
+	return reply_table(&r, "tokens", columns, NITEMS(columns));
 }
 
 int
