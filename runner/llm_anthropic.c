@@ -341,31 +341,6 @@ messages_write(struct jsonw *w, struct llm_chat *c, struct systems *s,
 }
 
 static bool
-tools_write(struct jsonw *w, struct v1_value *tools, char why[LLM_WHY_MAX])
-{
-	struct v1_value	 params;
-	struct slice	 name, description;
-	bool		 open = false;
-	int		 got;
-
-	while ((got = llm_tool_next(tools, &name, &description, &params,
-	    why)) == 1) {
-		if (!open)
-			jsonw_array(w, "tools");
-		open = true;
-		jsonw_object(w, NULL);
-		jsonw_str(w, "name", name);
-		jsonw_str(w, "description", description);
-		if (!llm_parameters(w, "input_schema", &params, why))
-			return false;
-		jsonw_end(w);
-	}
-	if (open)
-		jsonw_end(w);
-	return got == 0;
-}
-
-static bool
 anthropic_write(struct llm_chat *c, struct buf *out, char why[LLM_WHY_MAX])
 {
 	const bool	 amid = amid_tools(c);
@@ -380,12 +355,10 @@ anthropic_write(struct llm_chat *c, struct buf *out, char why[LLM_WHY_MAX])
 		return false;
 	}
 	system_write(&w, &s);
-	if (!tools_write(&w, &c->tools, why))
+	if (!llm_tools_write(&w, &c->tools, NULL, "input_schema", why))
 		return false;
 	thinking_write(&w, c, amid);
-	jsonw_end(&w);
-	snprintf(why, LLM_WHY_MAX, "out of memory");
-	return jsonw_ok(&w);
+	return llm_write_end(&w, why);
 }
 
 /* --- the answer --- */

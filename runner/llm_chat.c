@@ -183,9 +183,10 @@ param_write(struct jsonw *w, struct v1_value *e, struct param *p,
 	return true;
 }
 
-bool
-llm_parameters(struct jsonw *w, const char *key,
-    const struct v1_value *params, char why[LLM_WHY_MAX])
+/* {"type":"object","properties":...,"required":...} as that member. */
+static bool
+params_write(struct jsonw *w, const char *key, const struct v1_value *params,
+    char why[LLM_WHY_MAX])
 {
 	struct v1_value	 rest = *params, e;
 	struct param	*p = calloc(PARAMS_MAX, sizeof(*p));
@@ -216,8 +217,9 @@ llm_parameters(struct jsonw *w, const char *key,
 	return ok;
 }
 
-int
-llm_tool_next(struct v1_value *tools, struct slice *name,
+/* What is said of the next tool; as llm_message_next. */
+static int
+tool_next(struct v1_value *tools, struct slice *name,
     struct slice *description, struct v1_value *params, char why[LLM_WHY_MAX])
 {
 	struct v1_member	 m[] = { { .key = "name" },
@@ -235,4 +237,43 @@ llm_tool_next(struct v1_value *tools, struct slice *name,
 	}
 	wrong(why, "a tool with a member of the wrong type");
 	return -1;
+}
+
+bool
+llm_tools_write(struct jsonw *w, struct v1_value *tools, const char *type,
+    const char *schema, char why[LLM_WHY_MAX])
+{
+	struct v1_value	 params;
+	struct slice	 name, description;
+	bool		 open = false;
+	int		 got;
+
+	while ((got = tool_next(tools, &name, &description, &params,
+	    why)) == 1) {
+		if (!open)
+			jsonw_array(w, "tools");
+		open = true;
+		jsonw_object(w, NULL);
+		if (type != NULL) {
+			jsonw_text(w, "type", type);
+			jsonw_object(w, type);
+		}
+		jsonw_str(w, "name", name);
+		jsonw_str(w, "description", description);
+		if (!params_write(w, schema, &params, why))
+			return false;
+		if (type != NULL)
+			jsonw_end(w);
+		jsonw_end(w);
+	}
+	if (open)
+		jsonw_end(w);
+	return got == 0;
+}
+
+bool
+llm_write_end(struct jsonw *w, char why[LLM_WHY_MAX])
+{
+	jsonw_end(w);
+	return jsonw_ok(w) || wrong(why, "out of memory");
 }

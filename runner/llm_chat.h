@@ -100,13 +100,14 @@ int	 llm_call_next(struct v1_value *calls, struct slice *id,
  * and the URL; *text becomes what is behind it. */
 bool	 llm_image_next(struct slice *text, struct slice *before,
 	    struct slice *url);
-/* {"type":"object","properties":...,"required":...} as that member. */
-bool	 llm_parameters(struct jsonw *, const char *key,
-	    const struct v1_value *params, char why[LLM_WHY_MAX]);
-/* name, description, parameters of the next tool; as llm_message_next. */
-int	 llm_tool_next(struct v1_value *tools, struct slice *name,
-	    struct slice *description, struct v1_value *params,
-	    char why[LLM_WHY_MAX]);
+/*
+ * "tools", left out when there are none.  Each in a member of its own that is
+ * called type, which may be NULL; its schema is called schema.
+ */
+bool	 llm_tools_write(struct jsonw *, struct v1_value *tools,
+	    const char *type, const char *schema, char why[LLM_WHY_MAX]);
+/* The last of a request; false: no memory for all of it. */
+bool	 llm_write_end(struct jsonw *, char why[LLM_WHY_MAX]);
 
 /* -- llm_answer.c */
 void	 llm_answer_clear(struct llm_answer *);

@@ -290,34 +290,6 @@ message_write(struct jsonw *w, struct llm_message *msg, bool reasoning,
 }
 
 static bool
-tools_write(struct jsonw *w, struct v1_value *tools, char why[LLM_WHY_MAX])
-{
-	struct v1_value	 params;
-	struct slice	 name, description;
-	bool		 open = false;
-	int		 got;
-
-	while ((got = llm_tool_next(tools, &name, &description, &params,
-	    why)) == 1) {
-		if (!open)
-			jsonw_array(w, "tools");
-		open = true;
-		jsonw_object(w, NULL);
-		jsonw_text(w, "type", "function");
-		jsonw_object(w, "function");
-		jsonw_str(w, "name", name);
-		jsonw_str(w, "description", description);
-		if (!llm_parameters(w, "parameters", &params, why))
-			return false;
-		jsonw_end(w);
-		jsonw_end(w);
-	}
-	if (open)
-		jsonw_end(w);
-	return got == 0;
-}
-
-static bool
 openai_write(struct llm_chat *c, struct buf *out, char why[LLM_WHY_MAX])
 {
 	const bool		 reasoning = reasons(c);
@@ -334,13 +306,12 @@ openai_write(struct llm_chat *c, struct buf *out, char why[LLM_WHY_MAX])
 		if (!message_write(&w, &msg, reasoning, why))
 			return false;
 	jsonw_end(&w);
-	if (got == -1 || !tools_write(&w, &c->tools, why))
+	if (got == -1 || !llm_tools_write(&w, &c->tools, "function",
+	    "parameters", why))
 		return false;
 	jsonw_int(&w, "n", 1);
 	thinking_write(&w, c);
-	jsonw_end(&w);
-	snprintf(why, LLM_WHY_MAX, "out of memory");
-	return jsonw_ok(&w);
+	return llm_write_end(&w, why);
 }
 
 /* --- the answer --- */

@@ -81,6 +81,8 @@ struct llm_member {
 	bool		(*write)(struct jsonw *, const struct json_value *,
 			    struct llm_why *);
 };
+/* A writer: what both dialects call the same. */
+bool	 llm_same(struct jsonw *, const struct json_value *, struct llm_why *);
 /* Runs the writers; an unknown member that says something is refused.  where
  * is put before its name. */
 bool	 llm_members(struct jsonw *, const struct json_value *,

@@ -130,6 +130,16 @@ llm_copy(struct jsonw *w, const char *key, const struct json_value *v)
 }
 
 bool
+llm_same(struct jsonw *w, const struct json_value *v, struct llm_why *why)
+{
+	char	 name[64];	/* one of a table's */
+
+	if (slice_copy(name, sizeof(name), json_key(v)))
+		llm_copy(w, name, v);
+	return true;
+}
+
+bool
 llm_is(const struct json_value *v, const char *key, const char *text)
 {
 	struct slice s;

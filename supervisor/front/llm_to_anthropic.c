@@ -52,8 +52,6 @@ static bool	stop_write(struct jsonw *, const struct json_value *,
 		    struct llm_why *);
 static bool	temperature_write(struct jsonw *, const struct json_value *,
 		    struct llm_why *);
-static bool	top_p_write(struct jsonw *, const struct json_value *,
-		    struct llm_why *);
 static bool	user_write(struct jsonw *, const struct json_value *,
 		    struct llm_why *);
 static bool	only_one(struct jsonw *, const struct json_value *,
@@ -71,7 +69,7 @@ static const struct llm_member	body_members[] = {
 	{ "max_completion_tokens", NULL }, { "tool_choice", NULL },
 	{ "parallel_tool_calls", NULL },
 	{ "tools", tools_write }, { "stop", stop_write },
-	{ "temperature", temperature_write }, { "top_p", top_p_write },
+	{ "temperature", temperature_write }, { "top_p", llm_same },
 	{ "user", user_write }, { "n", only_one },
 	{ "frequency_penalty", only_zero }, { "presence_penalty", only_zero },
 	{ "response_format", only_text }, { "service_tier", only_auto },
@@ -412,15 +410,7 @@ temperature_write(struct jsonw *w, const struct json_value *v,
 
 	if (!json_double(v, &d) || d < 0 || d > 1)
 		return llm_refuse(why, "temperature: 0 to 1 at this provider");
-	llm_copy(w, "temperature", v);
-	return true;
-}
-
-static bool
-top_p_write(struct jsonw *w, const struct json_value *v, struct llm_why *why)
-{
-	llm_copy(w, "top_p", v);
-	return true;
+	return llm_same(w, v, why);
 }
 
 static bool

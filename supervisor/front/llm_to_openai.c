@@ -53,10 +53,6 @@ static bool	choice_write(struct jsonw *, const struct json_value *,
 		    struct llm_why *);
 static bool	stop_write(struct jsonw *, const struct json_value *,
 		    struct llm_why *);
-static bool	temperature_write(struct jsonw *, const struct json_value *,
-		    struct llm_why *);
-static bool	top_p_write(struct jsonw *, const struct json_value *,
-		    struct llm_why *);
 static bool	metadata_write(struct jsonw *, const struct json_value *,
 		    struct llm_why *);
 static bool	thinking_write(struct jsonw *, const struct json_value *,
@@ -70,7 +66,7 @@ static const struct llm_member	body_members[] = {
 	{ "cache_control", NULL },
 	{ "tools", tools_write }, { "tool_choice", choice_write },
 	{ "stop_sequences", stop_write },
-	{ "temperature", temperature_write }, { "top_p", top_p_write },
+	{ "temperature", llm_same }, { "top_p", llm_same },
 	{ "metadata", metadata_write }, { "thinking", thinking_write },
 	{ "service_tier", tier_write },
 	{ NULL, NULL }
@@ -434,21 +430,6 @@ static bool
 stop_write(struct jsonw *w, const struct json_value *v, struct llm_why *why)
 {
 	llm_copy(w, "stop", v);
-	return true;
-}
-
-static bool
-temperature_write(struct jsonw *w, const struct json_value *v,
-    struct llm_why *why)
-{
-	llm_copy(w, "temperature", v);
-	return true;
-}
-
-static bool
-top_p_write(struct jsonw *w, const struct json_value *v, struct llm_why *why)
-{
-	llm_copy(w, "top_p", v);
 	return true;
 }
 
