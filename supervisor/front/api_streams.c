@@ -217,26 +217,14 @@ query_list(struct req *r, struct query *q, const char *name,
 static bool
 query_number(struct req *r, const char *name, uint16_t *value)
 {
-	char		 text[8] = "", *end;
-	unsigned long	 n;
+	static const struct req_range	 characters = { 10, 1, UINT16_MAX,
+	    "not a number of characters" };
+	uint64_t			 n = *value;
+	bool				 ok;
 
-	switch (req_param(r, name, text, sizeof(text))) {
-	case JSON_ABSENT:
-		return true;
-	case JSON_WRONG:
-		return false;
-	case JSON_GOT:
-		break;
-	}
-	n = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || n == 0 ||
-	    n > UINT16_MAX) {
-		req_error(r, XERR_EINVAL, "%s: not a number of characters",
-		    name);
-		return false;
-	}
+	ok = req_number(r, name, &characters, &n);
 	*value = (uint16_t)n;
-	return true;
+	return ok;
 }
 
 /* command and arg are the argument vector; without them, for a terminal, the
@@ -443,10 +431,7 @@ stream_error(struct stream *st, enum xerr code, const char *text)
 	jsonw_init(&w, &b);
 	jsonw_object(&w, NULL);
 	jsonw_text(&w, "type", "error");
-	jsonw_object(&w, "error");
-	jsonw_text(&w, "code", xerr_name(code));
-	jsonw_text(&w, "message", text);
-	jsonw_end(&w);
+	error_member(&w, code, text);
 	jsonw_end(&w);
 	/* Who makes mistakes without reading what we say of them. */
 	if (say(st, &b) == 1 && st->code == 0 && st->session != NULL)

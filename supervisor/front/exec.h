@@ -67,8 +67,16 @@ void	 exec_fail(struct exec *, struct req *, enum xerr, const char *);
 void	 exec_writable(struct exec *, struct req *);
 /* Adds to what is kept and forgets all but the last bytes of it. */
 bool	 exec_keep_last(struct exec_stream *, struct slice, size_t most);
-/* The next piece of what is kept, as the inside of a JSON string. */
-void	 exec_piece(struct exec_stream *, bool base64, struct buf *);
+/*
+ * A long answer in JSON, as far as the client takes it: members (head may be
+ * NULL), stdout, stderr, members.  phase is 0 at first, and ours.
+ */
+struct exec_pieces {
+	void	(*head)(void *, struct jsonw *);
+	void	(*tail)(void *, struct jsonw *);
+};
+void	 exec_pump(struct req *, const struct exec_pieces *, void *arg,
+	    struct exec_stream out[2], bool base64, unsigned int *phase);
 void	 exec_stream_clear(struct exec_stream *);
 /* What an end means as an exit code: 128+N for signal N, -1 for none. */
 int	 exec_code(uint8_t how, int32_t code);

@@ -43,8 +43,10 @@ static size_t	 kept_total;
 static void	 keep(struct exec *, struct exec_stream *, struct slice);
 static bool	 line_start(struct exec *, struct req *);
 static void	 line_output(struct exec *, struct req *, int, struct slice);
-static void	 members_end(struct exec *, struct jsonw *);
-static void	 answer_tail(struct exec *, struct buf *);
+static void	 members_end(void *, struct jsonw *);
+static void	 members_write(const struct exec_pieces *, void *, bool,
+		    struct buf *);
+static void	 exec_piece(struct exec_stream *, bool base64, struct buf *);
 static void	 answer_pump(struct exec *, struct req *);
 static void	 lines_end(struct exec *, struct req *, struct buf *);
 static void	 answer_short(struct exec *, struct req *);
@@ -171,8 +173,10 @@ exec_writable(struct exec *x, struct req *r)
 
 /* What stands behind the output in each kind of answer. */
 static void
-members_end(struct exec *x, struct jsonw *w)
+members_end(void *arg, struct jsonw *w)
 {
+	const struct exec	*x = arg;
+
 	jsonw_int(w, "exit_code", x->exit_code);
 	jsonw_bool(w, "timed_out", x->how == JOB_TIMED_OUT);
 	exec_limit(w, x->how);
@@ -258,7 +262,6 @@ void
 exec_fail(struct exec *x, struct req *r, enum xerr code, const char *text)
 {
 	struct buf	 b = { 0 };
-	struct jsonw	 w;
 
 	if (x->session == NULL && r->answered)
 		return;
@@ -268,18 +271,9 @@ exec_fail(struct exec *x, struct req *r, enum xerr code, const char *text)
 		return;
 	}
 	lines_end(x, r, &b);
-	jsonw_init(&w, &b);
-	jsonw_object(&w, NULL);
-	jsonw_object(&w, "error");
-	jsonw_text(&w, "code", xerr_name(code));
-	jsonw_text(&w, "message", text);
-	jsonw_end(&w);
-	jsonw_end(&w);
-	(void)buf_add(&b, "\n", 1);
 	(void)req_data(r, buf_data(&b), b.len);
 	buf_clear(&b);
-	api_log_failure(r, xerr_status(code), text);
-	req_end(r);
+	req_error_line(r, code, text);
 }
 
 static void
@@ -314,7 +308,7 @@ answer_short(struct exec *x, struct req *r)
  * The next piece of a stream into b, as the inside of a JSON string; at the
  * stream's end what was held back.
  */
-void
+static void
 exec_piece(struct exec_stream *s, bool base64, struct buf *b)
 {
 	struct buf	 text = { 0 }, quoted = { 0 };
@@ -342,52 +336,70 @@ exec_piece(struct exec_stream *s, bool base64, struct buf *b)
 	buf_clear(&quoted);
 }
 
-/* The end of stderr's string and the members behind it. */
+/* The members of an answer that stand around its two streams. */
 static void
-answer_tail(struct exec *x, struct buf *b)
+members_write(const struct exec_pieces *p, void *arg, bool tail,
+    struct buf *b)
 {
-	struct buf	 tail = { 0 };
+	struct buf	 text = { 0 };
 	struct jsonw	 w;
 
-	jsonw_init(&w, &tail);
+	jsonw_init(&w, &text);
 	jsonw_object(&w, NULL);
-	members_end(x, &w);
+	if (tail)
+		p->tail(arg, &w);
+	else if (p->head != NULL)
+		p->head(arg, &w);
 	jsonw_end(&w);
-	if (jsonw_ok(&w)) {
+	if (jsonw_ok(&w) && tail) {
 		(void)buf_add(b, "\",", 2);
-		(void)buf_add(b, buf_data(&tail) + 1, tail.len - 1);
+		(void)buf_add(b, buf_data(&text) + 1, text.len - 1);
+	} else if (jsonw_ok(&w)) {
+		(void)buf_add(b, buf_data(&text), text.len - 1);
+		if (text.len > 2)
+			(void)buf_add(b, ",", 1);
+		(void)buf_add(b, "\"stdout\":\"", 10);
 	}
-	buf_clear(&tail);
+	buf_clear(&text);
 }
 
-/* A long answer, as far as the client takes it. */
-static void
-answer_pump(struct exec *x, struct req *r)
+void
+exec_pump(struct req *r, const struct exec_pieces *p, void *arg,
+    struct exec_stream out[2], bool base64, unsigned int *phase)
 {
 	struct buf	 b = { 0 };
 	int		 full = 0, i;
 
-	if (x->phase == PHASE_NONE) {
+	if (*phase == PHASE_NONE) {
 		if (req_start(r, 200, "application/json", -1) == -1)
 			return;
-		x->phase = PHASE_STDOUT;
-		(void)buf_add(&b, "{\"stdout\":\"", 11);
+		*phase = PHASE_STDOUT;
+		members_write(p, arg, false, &b);
 	}
-	while (full == 0 && x->phase != PHASE_END) {
-		i = (int)x->phase - PHASE_STDOUT;
-		if (x->phase == PHASE_TAIL) {
-			answer_tail(x, &b);
-			x->phase = PHASE_END;
+	while (full == 0 && *phase != PHASE_END) {
+		i = (int)*phase - PHASE_STDOUT;
+		if (*phase == PHASE_TAIL) {
+			members_write(p, arg, true, &b);
+			*phase = PHASE_END;
 		} else {
-			exec_piece(&x->out[i], x->base64, &b);
-			if (x->out[i].kept.len == 0 &&
-			    ++x->phase == PHASE_STDERR)
+			exec_piece(&out[i], base64, &b);
+			if (out[i].kept.len == 0 &&
+			    ++*phase == PHASE_STDERR)
 				(void)buf_add(&b, "\",\"stderr\":\"", 12);
 		}
 		full = req_data(r, buf_data(&b), b.len);
 		buf_drain(&b, b.len);
 	}
 	buf_clear(&b);
-	if (x->phase == PHASE_END)
+	if (*phase == PHASE_END)
 		req_end(r);
+}
+
+/* A long answer, as far as the client takes it. */
+static void
+answer_pump(struct exec *x, struct req *r)
+{
+	static const struct exec_pieces	 pieces = { NULL, members_end };
+
+	exec_pump(r, &pieces, x, x->out, x->base64, &x->phase);
 }

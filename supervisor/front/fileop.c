@@ -127,24 +127,13 @@ fileop_lost(struct session *s, struct req *r, enum xerr code,
 bool
 fileop_mode(struct req *r, uint32_t *mode)
 {
-	char		 text[8], *end;
-	unsigned long	 v;
+	static const struct req_range	 octal = { 8, 0, 07777, "not octal" };
+	uint64_t			 n = *mode;
+	bool				 ok;
 
-	switch (req_param(r, "mode", text, sizeof(text))) {
-	case JSON_ABSENT:
-		return true;
-	case JSON_WRONG:
-		return false;
-	case JSON_GOT:
-		break;
-	}
-	v = strtoul(text, &end, 8);
-	if (text[0] < '0' || text[0] > '7' || *end != '\0' || v > 07777) {
-		req_error(r, XERR_EINVAL, "mode: not octal");
-		return false;
-	}
-	*mode = (uint32_t)v;
-	return true;
+	ok = req_number(r, "mode", &octal, &n);
+	*mode = (uint32_t)n;
+	return ok;
 }
 
 static void

@@ -165,12 +165,25 @@ int	 req_start(struct req *, int status, const char *ctype,
 int	 req_data(struct req *, const void *, size_t);
 void	 req_end(struct req *);
 void	 req_abort(struct req *, const char *why);
+/* The last line of an answer in lines: an error. */
+void	 req_error_line(struct req *, enum xerr, const char *text);
+/* The member "error" of whatever is being written. */
+void	 error_member(struct jsonw *, enum xerr, const char *text);
 
 /* Query parameter into dst: JSON_GOT, JSON_ABSENT, JSON_WRONG (too long,
  * malformed, a NUL; the answer EINVAL has been given then). */
 enum json_got	 req_param(struct req *, const char *, char *, size_t);
 /* 0 and 1, false and true; EINVAL has been answered when false. */
 bool	 req_flag(struct req *, const char *, bool *);
+/* A number of digits in that base; otherwise: what it is not.  n stays when the
+ * parameter is absent; EINVAL has been answered when false. */
+struct req_range {
+	int		 base;
+	uint64_t	 least, most;
+	const char	*otherwise;
+};
+bool	 req_number(struct req *, const char *, const struct req_range *,
+	    uint64_t *n);
 /* ?encoding=base64; EINVAL has been answered when false. */
 bool	 req_base64(struct req *, bool *);
 /* The session of this request: X-Xbot-Session or ?session=, "" if none.

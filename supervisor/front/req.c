@@ -22,6 +22,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -170,6 +171,32 @@ req_abort(struct req *r, const char *why)
 	http_reply_abort(h);
 }
 
+void
+error_member(struct jsonw *w, enum xerr code, const char *text)
+{
+	jsonw_object(w, "error");
+	jsonw_text(w, "code", xerr_name(code));
+	jsonw_text(w, "message", text);
+	jsonw_end(w);
+}
+
+void
+req_error_line(struct req *r, enum xerr code, const char *text)
+{
+	struct buf	 b = { 0 };
+	struct jsonw	 w;
+
+	jsonw_init(&w, &b);
+	jsonw_object(&w, NULL);
+	error_member(&w, code, text);
+	jsonw_end(&w);
+	(void)buf_add(&b, "\n", 1);
+	(void)req_data(r, buf_data(&b), b.len);
+	buf_clear(&b);
+	api_log_failure(r, xerr_status(code), text);
+	req_end(r);
+}
+
 static enum json_got
 wrong(struct req *r, const char *name)
 {
@@ -211,6 +238,31 @@ req_flag(struct req *r, const char *name, bool *flag)
 		return true;
 	req_error(r, XERR_EINVAL, "%s: neither 0 nor 1", name);
 	return false;
+}
+
+bool
+req_number(struct req *r, const char *name, const struct req_range *range,
+    uint64_t *n)
+{
+	char		 text[24], *end;
+	uint64_t	 v;
+
+	switch (req_param(r, name, text, sizeof(text))) {
+	case JSON_ABSENT:
+		return true;
+	case JSON_WRONG:
+		return false;
+	case JSON_GOT:
+		break;
+	}
+	v = strtoull(text, &end, range->base);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' ||
+	    v < range->least || v > range->most) {
+		req_error(r, XERR_EINVAL, "%s: %s", name, range->otherwise);
+		return false;
+	}
+	*n = v;
+	return true;
 }
 
 bool

@@ -52,8 +52,6 @@ struct mark {
 	uint64_t	 got[2];
 };
 
-enum phase { PHASE_NONE, PHASE_STDOUT, PHASE_STDERR, PHASE_TAIL, PHASE_END };
-
 struct reading {
 	struct session		*session;	/* NULL: over */
 	struct id16		 job, task;
@@ -78,7 +76,6 @@ struct reading {
 };
 
 static void	 reading_begin(struct req *, bool);
-static bool	 offset_param(struct req *, const char *, uint64_t *);
 static void	 reading_credit(struct reading *, int);
 static void	 queue_small(struct reading *, struct req *);
 static void	 mark_add(struct reading *);
@@ -101,14 +98,15 @@ static int	 line(struct reading *, struct req *, int, struct slice,
 static int	 line_data(struct reading *, struct req *, int, struct slice);
 static int	 lines(struct reading *, struct req *, int, struct slice);
 static void	 line_rest(struct reading *, struct req *, int);
-static void	 line_error(struct req *, enum xerr, const char *);
-static void	 show_head(struct reading *, struct buf *);
-static void	 show_tail(struct reading *, struct buf *);
+static void	 show_head(void *, struct jsonw *);
+static void	 show_tail(void *, struct jsonw *);
 static void	 show_pump(struct reading *, struct req *);
 
 static const struct session_ops session_ops = { on_msg, on_lost };
 static const struct http_handler http_ops = { .on_writable = on_writable };
 static const char *const names[] = { "stdout", "stderr" };
+static const struct req_range offsets = { 10, 0, INT64_MAX,
+    "not an offset" };
 
 void
 task_on_show(struct req *r)
@@ -120,27 +118,6 @@ void
 task_on_stream(struct req *r)
 {
 	reading_begin(r, true);
-}
-
-static bool
-offset_param(struct req *r, const char *name, uint64_t *offset)
-{
-	char	 text[21], *end;
-
-	switch (req_param(r, name, text, sizeof(text))) {
-	case JSON_ABSENT:
-		return true;
-	case JSON_WRONG:
-		return false;
-	case JSON_GOT:
-		break;
-	}
-	*offset = strtoull(text, &end, 10);
-	if (text[0] >= '0' && text[0] <= '9' && *end == '\0' &&
-	    *offset <= INT64_MAX)
-		return true;
-	req_error(r, XERR_EINVAL, "%s: not an offset", name);
-	return false;
 }
 
 static void
@@ -162,8 +139,8 @@ reading_begin(struct req *r, bool follow)
 	t->follow = follow;
 	t->task = read.task;
 	if (!req_base64(r, &t->base64) || (follow &&
-	    (!offset_param(r, names[0], &read.stdout_offset) ||
-	    !offset_param(r, names[1], &read.stderr_offset))) ||
+	    (!req_number(r, names[0], &offsets, &read.stdout_offset) ||
+	    !req_number(r, names[1], &offsets, &read.stderr_offset))) ||
 	    (t->session = task_session(r, &session_ops, session)) == NULL)
 		return;
 	t->out[0].got = read.stdout_offset;
@@ -249,7 +226,7 @@ reading_broken(struct reading *t, struct req *r)
 	session_drop(t->session);
 	t->session = NULL;
 	if (t->follow && t->known)
-		line_error(r, XERR_EIO, "the sandbox broke the protocol");
+		req_error_line(r, XERR_EIO, "the sandbox broke the protocol");
 	else
 		req_error(r, XERR_EIO, "the sandbox broke the protocol");
 }
@@ -367,7 +344,7 @@ on_job_exit(struct reading *t, struct req *r, const struct exec_job_exit *e)
 	line_rest(t, r, 0);
 	line_rest(t, r, 1);
 	if (e->how == JOB_LOST) {
-		line_error(r, XERR_EIO, "lost: nobody knows how the task "
+		req_error_line(r, XERR_EIO, "lost: nobody knows how the task "
 		    "ended");
 		return;
 	}
@@ -420,7 +397,7 @@ on_lost(struct session *s, struct req *r, enum xerr code, const char *text)
 	if (t->follow && t->known) {
 		line_rest(t, r, 0);
 		line_rest(t, r, 1);
-		line_error(r, code, text);
+		req_error_line(r, code, text);
 	} else
 		req_error(r, code, "%s", text);
 }
@@ -536,97 +513,41 @@ line_rest(struct reading *t, struct req *r, int i)
 	buf_clear(&text);
 }
 
-static void
-line_error(struct req *r, enum xerr code, const char *text)
-{
-	struct buf	 b = { 0 };
-	struct jsonw	 w;
-
-	jsonw_init(&w, &b);
-	jsonw_object(&w, NULL);
-	jsonw_object(&w, "error");
-	jsonw_text(&w, "code", xerr_name(code));
-	jsonw_text(&w, "message", text);
-	jsonw_end(&w);
-	jsonw_end(&w);
-	(void)buf_add(&b, "\n", 1);
-	(void)req_data(r, buf_data(&b), b.len);
-	buf_clear(&b);
-	api_log_failure(r, xerr_status(code), text);
-	req_end(r);
-}
-
 /* --- the last of it --- */
 
 static void
-show_head(struct reading *t, struct buf *b)
+show_head(void *arg, struct jsonw *w)
 {
-	struct jsonw		 w;
+	const struct reading	*t = arg;
 	char			 id[TASK_ID_LEN + 1], when[WHEN_LEN];
 
 	task_id_text(t->task, id);
 	when_text(t->started_ms, when);
-	jsonw_init(&w, b);
-	jsonw_object(&w, NULL);
-	jsonw_text(&w, "task_id", id);
-	jsonw_text(&w, "command", t->command != NULL ? t->command : "");
-	jsonw_text(&w, "started_at", when);
-	jsonw_text(&w, "status", task_status(t->running, t->how, t->code));
+	jsonw_text(w, "task_id", id);
+	jsonw_text(w, "command", t->command != NULL ? t->command : "");
+	jsonw_text(w, "started_at", when);
+	jsonw_text(w, "status", task_status(t->running, t->how, t->code));
 	if (t->running)
-		jsonw_null(&w, "exit_code");
+		jsonw_null(w, "exit_code");
 	else
-		jsonw_int(&w, "exit_code", exec_code(t->how, t->code));
+		jsonw_int(w, "exit_code", exec_code(t->how, t->code));
 	if (!t->running)
-		exec_limit(&w, t->how);
-	(void)buf_add(b, ",\"stdout\":\"", 11);
+		exec_limit(w, t->how);
 }
 
 static void
-show_tail(struct reading *t, struct buf *b)
+show_tail(void *arg, struct jsonw *w)
 {
-	struct buf	 tail = { 0 };
-	struct jsonw	 w;
+	const struct reading	*t = arg;
 
-	jsonw_init(&w, &tail);
-	jsonw_object(&w, NULL);
-	jsonw_uint(&w, "stdout_next", t->out[0].got);
-	jsonw_uint(&w, "stderr_next", t->out[1].got);
-	jsonw_end(&w);
-	if (jsonw_ok(&w)) {
-		(void)buf_add(b, "\",", 2);
-		(void)buf_add(b, buf_data(&tail) + 1, tail.len - 1);
-	}
-	buf_clear(&tail);
+	jsonw_uint(w, "stdout_next", t->out[0].got);
+	jsonw_uint(w, "stderr_next", t->out[1].got);
 }
 
-/* As far as the client takes it. */
 static void
 show_pump(struct reading *t, struct req *r)
 {
-	struct buf	 b = { 0 };
-	int		 full = 0, i;
+	static const struct exec_pieces	 pieces = { show_head, show_tail };
 
-	if (t->phase == PHASE_NONE) {
-		if (req_start(r, 200, "application/json", -1) == -1)
-			return;
-		t->phase = PHASE_STDOUT;
-		show_head(t, &b);
-	}
-	while (full == 0 && t->phase != PHASE_END) {
-		i = (int)t->phase - PHASE_STDOUT;
-		if (t->phase == PHASE_TAIL) {
-			show_tail(t, &b);
-			t->phase = PHASE_END;
-		} else {
-			exec_piece(&t->out[i], t->base64, &b);
-			if (t->out[i].kept.len == 0 &&
-			    ++t->phase == PHASE_STDERR)
-				(void)buf_add(&b, "\",\"stderr\":\"", 12);
-		}
-		full = req_data(r, buf_data(&b), b.len);
-		buf_drain(&b, b.len);
-	}
-	buf_clear(&b);
-	if (t->phase == PHASE_END)
-		req_end(r);
+	exec_pump(r, &pieces, t, t->out, t->base64, &t->phase);
 }
