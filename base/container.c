@@ -208,3 +208,16 @@ container_mount_is(const struct json_value *body, const char *target,
 			return source == NULL || is(m, "Source", source);
 	return false;
 }
+
+bool
+container_runs(const struct json_value *body, int *code)
+{
+	const struct json_value	*state = json_find(body, "State");
+	bool			 running = false;
+	int64_t			 n = 0;
+
+	json_get_bool(state, "Running", &running);
+	json_get_int(state, "ExitCode", INT32_MIN, INT32_MAX, &n);
+	*code = (int)n;
+	return running;
+}

@@ -57,10 +57,11 @@ void	 container_encode(char *dst, size_t len, const char *id);
 void	 container_hostname(char dst[64], const char *name);
 /* The body of a create request; false: out of memory. */
 bool	 container_spec_body(const struct container_spec *, struct buf *);
-/* Of an inspect's answer; source NULL is any. */
+/* Of an inspect's answer; source NULL is any.  code: of one that has ended. */
 bool	 container_label_is(const struct json_value *, const char *key,
 	    const char *value);
 bool	 container_mount_is(const struct json_value *, const char *target,
 	    const char *source);
+bool	 container_runs(const struct json_value *, int *code);
 
 #endif

@@ -30,6 +30,7 @@
 
 #include <event2/event.h>
 
+#include "base/container.h"
 #include "base/engine.h"
 #include "base/log.h"
 #include "runner/boxdir.h"
@@ -231,8 +232,8 @@ on_found(void *arg, const struct engine_result *res)
 	const struct json_value	*state = json_find(res->body, "State");
 	const struct timeval	 wait = { .tv_sec = TAKEN_MS / 1000 };
 	char			 why[256], aside[CONTAINER_NAME_MAX + 32];
-	bool			 running = false;
-	int64_t			 pid = 0, code = 0;
+	int64_t			 pid = 0;
+	int			 code;
 
 	if (res->code != XERR_NONE) {
 		fail_call(dk.c.name, res);
@@ -253,13 +254,11 @@ on_found(void *arg, const struct engine_result *res)
 	case CONTAINER_FITS:
 		break;
 	}
-	json_get_bool(state, "Running", &running);
 	json_get_int(state, "Pid", 0, INT32_MAX, &pid);
-	json_get_int(state, "ExitCode", INT32_MIN, INT32_MAX, &code);
-	if (!running || pid == 0) {
+	if (!container_runs(res->body, &code) || pid == 0) {
 		if (dk.served && !dk.told_end)
 			log_warnx("container %s had ended, status %d",
-			    dk.c.name, (int)code);
+			    dk.c.name, code);
 		dk.told_end = true;
 		start_container();
 		return;
@@ -474,18 +473,14 @@ on_muted(void *arg, const struct engine_result *res)
 static void
 on_silent(void *arg, const struct engine_result *res)
 {
-	const struct json_value	*state = json_find(res->body, "State");
-	bool			 running = false;
-	int64_t			 code = 0;
+	int		 code;
+	const bool	 runs = container_runs(res->body, &code);
 
-	json_get_bool(state, "Running", &running);
-	json_get_int(state, "ExitCode", INT32_MIN, INT32_MAX, &code);
 	if (res->code != XERR_NONE)
 		fail_call(dk.c.name, res);
-	else if (!running)
+	else if (!runs)
 		fail("the executor in container %s ended at once, status %d: "
-		    "docker logs %s says why", dk.c.name, (int)code,
-		    dk.c.name);
+		    "docker logs %s says why", dk.c.name, code, dk.c.name);
 	else if (boxdir_stranger() != -1)
 		fail("container %s: the Docker Engine does not see this "
 		    "machine's processes (it is in a virtual machine or "

@@ -16,8 +16,9 @@
 
 /*
  * From whatever there is to a container that runs and an executor that has
- * called: found, or started, or made.  Runs in: docker.  One struct start for
- * each user who waits; it holds the claim, and ends with an answer to box.
+ * called: found, or made (make.c), and started.  Runs in: docker.  One struct
+ * start for each user who waits; it holds the claim, and ends with an answer
+ * to box.
  */
 
 #include <errno.h>
@@ -34,50 +35,18 @@
 #include "base/log.h"
 #include "proto/ctl_msg.h"
 #include "workers/docker/commit.h"
+#include "workers/docker/start_int.h"
 
 #define CALL_S		30	/* for the executor, once it was started */
 #define TAKEN_S		10	/* for one that waits for us already */
 #define AGAIN_MS	200	/* a container that is being removed */
 #define AGAIN_MAX	50
 
-struct start {
-	struct sandbox	*s;
-	struct box	*box;
-	struct event	*timer;
-	uint64_t	 call;		/* the step's */
-	bool		 workdir;	/* the parent was asked */
-	const char	*image;		/* what is asked after or used */
-	char		 own[SANDBOX_NAME_MAX + 8];	/* NAME:latest */
-	char		 workspace[4097];
-	char		 image_user[256];
-	bool		 pulled;
-	bool		 taken;		/* it ran before we asked */
-	bool		 unborn;	/* found, and has never run */
-	bool		 made;		/* by us, just now: nothing is in it */
-	bool		 far;		/* the Engine is elsewhere: relay.c */
-	struct relay	*relay;		/* that is waited for; NULL */
-	unsigned int	 again;
-};
-
-static void	ask(struct start *, enum engine_op, const char *,
-		    const char *, engine_done *);
-static void	start_fail(struct start *, enum xerr, const char *, ...)
-		    __attribute__((format(printf, 3, 4)));
-static void	fail_call(struct start *, const struct engine_result *);
-static void	go_far(struct start *, const char *);
-static void	make_far(struct start *, const char *);
 static void	put_far(struct start *);
 static void	call_far(struct start *);
 static void	wait_call(struct start *, const struct json_value *,
 		    unsigned int);
-static void	run(struct start *);
-static void	pull(struct start *);
-static void	create(struct start *);
 static void	on_found(void *, const struct engine_result *);
-static void	on_unborn_gone(void *, const struct engine_result *);
-static void	on_image(void *, const struct engine_result *);
-static void	on_pulled(void *, const struct engine_result *);
-static void	on_created(void *, const struct engine_result *);
 static void	on_halted(void *, const struct engine_result *);
 static void	on_started(void *, const struct engine_result *);
 static void	on_running(void *, const struct engine_result *);
@@ -89,8 +58,8 @@ static void	on_relay_down(void *);
 static void	on_no_call(evutil_socket_t, short, void *);
 static void	on_again(evutil_socket_t, short, void *);
 
-static void
-ask(struct start *st, enum engine_op op, const char *a, const char *b,
+void
+start_ask(struct start *st, enum engine_op op, const char *a, const char *b,
     engine_done *done)
 {
 	struct engine_args args = { .a = a, .b = b };
@@ -112,7 +81,7 @@ start_free(struct start *st)
 }
 
 /* The contract's errors of a backend; the Engine's 404 is not the client's. */
-static void
+void
 start_fail(struct start *st, enum xerr code, const char *fmt, ...)
 {
 	struct sandbox			*s = st->s;
@@ -156,14 +125,14 @@ start_stuck(struct start *st, const struct engine_result *res)
 		    s->user);
 }
 
-static void
-fail_call(struct start *st, const struct engine_result *res)
+void
+start_fail_call(struct start *st, const struct engine_result *res)
 {
 	start_fail(st, res->code, "engine: %s", res->text);
 }
 
-static void
-box_fail(struct start *st)
+void
+start_fail_box(struct start *st)
 {
 	start_fail(st, XERR_EIO, "%s/%s: %s", docker_conf.box, st->s->user,
 	    strerror(errno));
@@ -196,7 +165,7 @@ sandbox_start(struct sandbox *s)
 	st->s = s;
 	s->start = st;
 	sandbox_claim(s, "start");
-	ask(st, ENGINE_CONTAINER_INSPECT, s->name, NULL, on_found);
+	start_ask(st, ENGINE_CONTAINER_INSPECT, s->name, NULL, on_found);
 }
 
 /* ---- is there a container? */
@@ -226,17 +195,6 @@ found_fits(struct start *st, const struct json_value *body)
 }
 
 static void
-make(struct start *st)
-{
-	struct ctl_workdir_wanted w = { slice_str(st->s->user) };
-
-	st->s->container[0] = '\0';
-	sandbox_set_state(st->s, SANDBOX_CREATING);
-	st->workdir = true;
-	chan_send(child_parent(), CTL_WORKDIR_WANTED, st->s->wanted, &w);
-}
-
-static void
 on_found(void *arg, const struct engine_result *res)
 {
 	struct start		*st = arg;
@@ -245,11 +203,11 @@ on_found(void *arg, const struct engine_result *res)
 	char			 status[32] = "";
 
 	if (res->code == XERR_ENOENT) {
-		make(st);
+		make_begin(st);
 		return;
 	}
 	if (res->code != XERR_NONE) {
-		fail_call(st, res);
+		start_fail_call(st, res);
 		return;
 	}
 	if (!found_fits(st, res->body))
@@ -271,7 +229,7 @@ on_found(void *arg, const struct engine_result *res)
 		wait_call(st, state, TAKEN_S);
 	} else {
 		st->unborn = strcmp(status, "created") == 0;
-		run(st);
+		start_run(st);
 	}
 }
 
@@ -280,225 +238,10 @@ on_again(evutil_socket_t fd, short what, void *arg)
 {
 	struct start *st = arg;
 
-	ask(st, ENGINE_CONTAINER_INSPECT, st->s->name, NULL, on_found);
+	start_ask(st, ENGINE_CONTAINER_INSPECT, st->s->name, NULL, on_found);
 }
 
-/* ---- a new one */
-
-/* Its directory is there. */
-void
-on_workdir(struct chan *c, const struct msg *m)
-{
-	const struct ctl_workdir *w = m->body;
-	struct sandbox		 *s;
-	struct start		 *st;
-	char			  user[ID_USER_MAX + 1];
-
-	if (!slice_copy(user, sizeof(user), w->user) ||
-	    (s = sandbox_find(user)) == NULL || (st = s->start) == NULL ||
-	    !st->workdir)
-		return;
-	st->workdir = false;
-	if (w->code != XERR_NONE) {
-		start_fail(st, w->code, "%.*s", (int)w->text.len,
-		    (const char *)w->text.p);
-		return;
-	}
-	slice_copy(st->workspace, sizeof(st->workspace), w->path);
-	snprintf(st->own, sizeof(st->own), "%s:latest", st->s->name);
-	st->image = st->own;
-	ask(st, ENGINE_IMAGE_INSPECT, st->image, NULL, on_image);
-}
-
-/* The user's own first, then the one that is configured. */
-static void
-on_image(void *arg, const struct engine_result *res)
-{
-	struct start		*st = arg;
-	const struct json_value	*v;
-	char			 os[32] = "";
-
-	if (res->code == XERR_ENOENT && st->image == st->own) {
-		st->image = docker_conf.image;
-		ask(st, ENGINE_IMAGE_INSPECT, st->image, NULL, on_image);
-		return;
-	}
-	if (res->code == XERR_ENOENT && !st->pulled) {
-		pull(st);
-		return;
-	}
-	if (res->code != XERR_NONE) {
-		fail_call(st, res);
-		return;
-	}
-	v = json_find(json_find(res->body, "Config"), "User");
-	if (json_type(v) == JSON_STRING && !json_cstr(v, st->image_user,
-	    sizeof(st->image_user))) {
-		start_fail(st, XERR_EIO, "image %s: its USER is too long",
-		    st->image);
-		return;
-	}
-	json_cstr(json_find(res->body, "Os"), os, sizeof(os));
-	if (os[0] != '\0' && strcmp(os, "linux") != 0) {
-		start_fail(st, XERR_EIO, "image %s is not for Linux",
-		    st->image);
-		return;
-	}
-	json_cstr(json_find(res->body, "Id"), st->s->image,
-	    sizeof(st->s->image));
-	create(st);
-}
-
-static void
-pull(struct start *st)
-{
-	char			 name[ENGINE_REF_MAX], tag[ENGINE_REF_MAX];
-
-	if (docker_conf.pull == DOCKER_PULL_NEVER) {
-		start_fail(st, XERR_EIO, "image %s is not here, and is not "
-		    "to be pulled", st->image);
-		return;
-	}
-	if (!engine_ref_split(st->image, name, tag)) {
-		start_fail(st, XERR_EIO, "no image can be called %s",
-		    st->image);
-		return;
-	}
-	log_info("sandbox of %s: image %s is not here: pulling it",
-	    st->s->user, st->image);
-	ask(st, ENGINE_IMAGE_PULL, name, tag, on_pulled);
-}
-
-static void
-on_pulled(void *arg, const struct engine_result *res)
-{
-	struct start *st = arg;
-
-	if (res->code != XERR_NONE) {
-		start_fail(st, res->code, "cannot pull %s: %s", st->image,
-		    res->text);
-		return;
-	}
-	log_info("image %s was pulled", st->image);
-	st->pulled = true;
-	ask(st, ENGINE_IMAGE_INSPECT, st->image, NULL, on_image);
-}
-
-/* false and errno.  The Engine wants the directory to be there at create. */
-static bool
-box_open(struct start *st)
-{
-	int dir;
-
-	if (st->box != NULL)
-		return true;
-	if ((dir = sandbox_box_dir(st->s->user)) == -1 || (st->box =
-	    box_new(child_base(), dir, on_peer, st)) == NULL)
-		return false;
-	box_on_stranger(st->box, on_stranger);
-	return true;
-}
-
-static void
-create(struct start *st)
-{
-	struct sandbox			*s = st->s;
-	const struct container_label	 labels[] = {
-		{ SANDBOX_LABEL, s->user }, { NULL, NULL }
-	};
-	const char	*drop[64 + 1] = { NULL };
-	char		 box[4097 + ID_USER_MAX + 1], hostname[64];
-	struct container_spec spec = {
-		.image = st->image, .hostname = hostname,
-		.image_user = st->image_user, .workspace = st->workspace,
-		.box = st->far ? NULL : box, .labels = labels, .capdrop = drop,
-		.stays = true, .memory = docker_conf.memory,
-		.millicpus = docker_conf.millicpus,
-		.pids = docker_conf.pids, .network = docker_conf.network,
-		.no_new_privileges = docker_conf.nnp,
-	};
-	struct engine_args	 args = { .a = s->name };
-	struct buf		 body = { 0 };
-	uint32_t		 i;
-
-	if (!st->far && !box_open(st)) {
-		box_fail(st);
-		return;
-	}
-	snprintf(box, sizeof(box), "%s/%s", docker_conf.box, s->user);
-	container_hostname(hostname, s->name);
-	for (i = 0; i < docker_conf.ncapdrop; i++)
-		drop[i] = docker_conf.capdrop[i];
-	if (!container_spec_body(&spec, &body)) {
-		buf_clear(&body);
-		start_fail(st, XERR_EBUSY, "out of memory");
-		return;
-	}
-	args.body = (struct slice){ buf_data(&body), body.len };
-	st->call = engine_call(docker_engine, ENGINE_CONTAINER_CREATE, &args,
-	    on_created, st);
-	buf_clear(&body);
-	if (st->call == 0)
-		start_fail(st, XERR_EBUSY, "out of memory");
-}
-
-static void
-on_created(void *arg, const struct engine_result *res)
-{
-	struct start	*st = arg;
-	struct sandbox	*s = st->s;
-	char		 path[4097 + ID_USER_MAX + 1];
-
-	snprintf(path, sizeof(path), "%s/%s", docker_conf.box, s->user);
-	if (res->code == XERR_EINVAL && !st->far &&
-	    strstr(res->text, path) != NULL) {
-		go_far(st, "our directory");
-		create(st);
-		return;
-	}
-	if (res->code != XERR_NONE) {
-		start_fail(st, res->code, "cannot create the container: %s",
-		    res->text);
-		return;
-	}
-	if (!json_cstr(json_find(res->body, "Id"), s->container,
-	    sizeof(s->container))) {
-		s->container[0] = '\0';
-		start_fail(st, XERR_EIO, "cannot create the container: the "
-		    "answer has no id");
-		return;
-	}
-	log_info("sandbox of %s: container %s was made from %s", s->user,
-	    s->name, st->image);
-	sandbox_remember(s);
-	st->made = true;
-	run(st);
-}
-
-/* ---- an Engine that is elsewhere */
-
-/* Decided anew for each container that is made; it stays with that one. */
-static void
-go_far(struct start *st, const char *what)
-{
-	log_info("sandbox of %s: the Docker Engine does not see %s: the "
-	    "executor is reached through it", st->s->user, what);
-	st->far = true;
-	st->made = false;
-	box_close(st->box);
-}
-
-/* The one that was just made goes, and one without our directory comes. */
-static void
-make_far(struct start *st, const char *what)
-{
-	go_far(st, what);
-	event_del(st->timer);
-	/* It may have been asked why nobody calls. */
-	engine_cancel(docker_engine, st->call);
-	ask(st, ENGINE_CONTAINER_REMOVE, st->s->container, "1",
-	    on_unborn_gone);
-}
+/* ---- through an Engine that is elsewhere */
 
 /* Each time: the user may have put another program in its place. */
 static void
@@ -518,8 +261,23 @@ call_far(struct start *st)
 
 /* ---- start it and wait for its executor */
 
-static void
-run(struct start *st)
+/* false and errno.  The Engine wants the directory to be there at create. */
+bool
+start_box_open(struct start *st)
+{
+	int dir;
+
+	if (st->box != NULL)
+		return true;
+	if ((dir = sandbox_box_dir(st->s->user)) == -1 || (st->box =
+	    box_new(child_base(), dir, on_peer, st)) == NULL)
+		return false;
+	box_on_stranger(st->box, on_stranger);
+	return true;
+}
+
+void
+start_run(struct start *st)
 {
 	st->taken = false;
 	st->s->oom = st->s->killed = false;
@@ -527,12 +285,12 @@ run(struct start *st)
 		put_far(st);
 		return;
 	}
-	if (!box_open(st) || !box_put(st->box, buf_data(&docker_program),
+	if (!start_box_open(st) || !box_put(st->box, buf_data(&docker_program),
 	    docker_program.len) || !box_listen(st->box)) {
-		box_fail(st);
+		start_fail_box(st);
 		return;
 	}
-	ask(st, ENGINE_CONTAINER_START, st->s->container, NULL, on_started);
+	start_ask(st, ENGINE_CONTAINER_START, st->s->container, NULL, on_started);
 }
 
 static void
@@ -546,7 +304,7 @@ on_put(void *arg, const struct engine_result *res)
 	else if (st->taken)
 		call_far(st);
 	else
-		ask(st, ENGINE_CONTAINER_START, st->s->container, NULL,
+		start_ask(st, ENGINE_CONTAINER_START, st->s->container, NULL,
 		    on_started);
 }
 
@@ -565,24 +323,12 @@ on_started(void *arg, const struct engine_result *res)
 		    "start: made anew: %s", st->s->user, st->s->name,
 		    res->text);
 		st->unborn = false;
-		ask(st, ENGINE_CONTAINER_REMOVE, st->s->container, "1",
-		    on_unborn_gone);
+		make_anew(st);
 	} else if (res->code != XERR_NONE)
 		start_stuck(st, res);
 	else
-		ask(st, ENGINE_CONTAINER_INSPECT, st->s->container, NULL,
+		start_ask(st, ENGINE_CONTAINER_INSPECT, st->s->container, NULL,
 		    on_running);
-}
-
-static void
-on_unborn_gone(void *arg, const struct engine_result *res)
-{
-	struct start *st = arg;
-
-	if (res->code != XERR_NONE && res->code != XERR_ENOENT)
-		fail_call(st, res);
-	else
-		make(st);
 }
 
 static void
@@ -591,7 +337,7 @@ on_running(void *arg, const struct engine_result *res)
 	struct start *st = arg;
 
 	if (res->code != XERR_NONE)
-		fail_call(st, res);
+		start_fail_call(st, res);
 	else
 		wait_call(st, json_find(res->body, "State"), CALL_S);
 }
@@ -607,12 +353,12 @@ wait_call(struct start *st, const struct json_value *state,
 		(st->taken ? put_far : call_far)(st);
 		return;
 	}
-	if (st->taken && (!box_open(st) || !box_listen(st->box))) {
-		box_fail(st);
+	if (st->taken && (!start_box_open(st) || !box_listen(st->box))) {
+		start_fail_box(st);
 		return;
 	}
 	if (pid == 0) {
-		ask(st, ENGINE_CONTAINER_INSPECT, st->s->container, NULL,
+		start_ask(st, ENGINE_CONTAINER_INSPECT, st->s->container, NULL,
 		    on_silent);
 		return;
 	}
@@ -655,10 +401,10 @@ on_no_call(evutil_socket_t fd, short what, void *arg)
 		    "the container is started again", st->s->user,
 		    st->s->name);
 		box_close(st->box);
-		ask(st, ENGINE_CONTAINER_STOP, st->s->container, "3",
+		start_ask(st, ENGINE_CONTAINER_STOP, st->s->container, "3",
 		    on_halted);
 	} else
-		ask(st, ENGINE_CONTAINER_INSPECT, st->s->container, NULL,
+		start_ask(st, ENGINE_CONTAINER_INSPECT, st->s->container, NULL,
 		    on_silent);
 }
 
@@ -668,27 +414,24 @@ on_halted(void *arg, const struct engine_result *res)
 	struct start *st = arg;
 
 	if (res->code != XERR_NONE)
-		fail_call(st, res);
+		start_fail_call(st, res);
 	else
-		run(st);
+		start_run(st);
 }
 
 /* Nobody called, or somebody whom we cannot take for the executor. */
 static void
 on_silent(void *arg, const struct engine_result *res)
 {
-	struct start		*st = arg;
-	const struct json_value	*state = json_find(res->body, "State");
-	bool			 running = false;
-	int64_t			 code = 0;
+	struct start	*st = arg;
+	int		 code;
+	const bool	 runs = container_runs(res->body, &code);
 
-	json_get_bool(state, "Running", &running);
-	json_get_int(state, "ExitCode", INT32_MIN, INT32_MAX, &code);
 	if (res->code != XERR_NONE)
-		fail_call(st, res);
-	else if (!running)
+		start_fail_call(st, res);
+	else if (!runs)
 		start_fail(st, XERR_EIO, "container %s ended at once, status "
-		    "%d: docker logs says why", st->s->name, (int)code);
+		    "%d: docker logs says why", st->s->name, code);
 	else if (st->box != NULL && !st->far && box_stranger(st->box) != -1)
 		start_fail(st, XERR_EIO, "container %s: the Docker Engine "
 		    "does not see this machine's processes: stop the sandbox "
