@@ -366,6 +366,8 @@ void	 sessions_flush(void);
 /* op.c */
 /* The op of a question; NULL: the session is gone, or it was refused here. */
 struct op *op_new(struct chan *, const struct msg *, const struct id16 *job);
+/* The one that this message is about; NULL: it has ended. */
+struct op *op_find(struct chan *, const struct msg *, const struct id16 *job);
 /* The request in flight has left for the runner. */
 void	 op_handed(struct op *);
 /* An answer to it: takes the link's assembled memory. */
@@ -383,8 +385,14 @@ void	 op_pause(struct op *);
 void	 op_grant(struct op *, uint8_t stream, uint64_t window);
 void	 op_send(struct op *, uint16_t type, const void *body);
 
+/* ask.c */
 /* The message of a session to a runner of version 1. */
-void	 op_message(struct chan *, const struct msg *);
+void	 ask_message(struct chan *, const struct msg *);
+
+/* input.c */
+void	 input_on_start(struct chan *, const struct msg *);
+void	 input_on_data(struct chan *, const struct msg *);
+void	 input_on_eof(struct chan *, const struct msg *);
 
 /* v2.c: the link of version 2. */
 /* Registered: greet. */

@@ -148,7 +148,7 @@ on_session_message(struct chan *c, const struct msg *m)
 	if (s->v2 != NULL)
 		job_message(s, m);
 	else
-		op_message(c, m);
+		ask_message(c, m);
 }
 
 void
