@@ -35,7 +35,7 @@
 
 #define API_MIN		41	/* 1.41: Docker 20.10, 2020 */
 #define API_MAX		47	/* the newest whose changes were read */
-#define VALUES_MAX	262144	/* two thousand containers in a list */
+#define VALUES_MAX	262144	/* what has changed in a container */
 #define PIPE_S		3600	/* a root of many GiB on a slow disk */
 
 /*
@@ -245,6 +245,7 @@ engine_call(struct engine *e, enum engine_op op,
 	call->timeout_ms = args->timeout_ms != 0 ? args->timeout_ms :
 	    call->row->timeout * 1000;
 	call->progress = args->progress;
+	call->element = args->element;
 	call->pipe = args->pipe;
 	call->done = done;
 	call->arg = arg;
@@ -257,6 +258,7 @@ void
 engine_call_free(struct engine_call *call)
 {
 	engine_stream_free(call->stream);
+	engine_list_free(call->list);
 	curl_slist_free_all(call->headers);
 	buf_clear(&call->body);
 	buf_clear(&call->in);
@@ -363,8 +365,9 @@ call_status(struct engine_call *call, long status)
 	} else if ((status < 200 || status > 299) && status != 304) {
 		res.code = XERR_EIO;
 		res.text = "no answer of a Docker Engine";
-	} else if (call->stream != NULL &&
-	    !engine_stream_whole(call->stream)) {
+	} else if ((call->stream != NULL &&
+	    !engine_stream_whole(call->stream)) ||
+	    (call->list != NULL && !engine_list_whole(call->list))) {
 		res.code = XERR_EIO;
 		res.text = "the Docker Engine's answer broke off";
 	} else if (json == NULL && call->in.len > 0 &&

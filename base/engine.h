@@ -98,6 +98,10 @@ struct engine_args {
 	struct engine_pipe *pipe;	/* engine_pipe.c's own */
 	unsigned int	 timeout_ms;	/* 0: what the table says */
 	void		(*progress)(void *, const struct engine_progress *);
+	/* Of an answer that is a list: each element as it comes, lent until
+	 * it returns.  Then done has no body, and the list may have any
+	 * length; what came before a failure came. */
+	void		(*element)(void *, const struct json_value *);
 };
 
 typedef void	engine_done(void *, const struct engine_result *);

@@ -98,6 +98,8 @@ curl_body(char *p, size_t size, size_t n, void *arg)
 		return engine_pipe_write(call->pipe, p, n);
 	if (call->stream != NULL && status < 300)
 		call->why = engine_stream_feed(call->stream, p, n);
+	else if (call->list != NULL && status < 300)
+		call->why = engine_list_feed(call->list, p, n);
 	else if (n > ENGINE_ANSWER_MAX - call->in.len)
 		call->why = XERR_E2BIG;
 	else if (buf_add(&call->in, p, n) == -1)
@@ -179,6 +181,8 @@ engine_http_start(struct engine_call *call)
 	if (n == -1 || (call->easy = curl_easy_init()) == NULL ||
 	    ((call->row->flags & ROW_STREAM) &&
 	    (call->stream = engine_stream_new(call)) == NULL) ||
+	    (call->element != NULL &&
+	    (call->list = engine_list_new(call)) == NULL) ||
 	    !easy_set(call, url) ||
 	    curl_multi_add_handle(e->loop.multi, call->easy) != CURLM_OK) {
 		if (call->easy != NULL)

@@ -14,11 +14,12 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
-
 /*
- * What the three files of the Engine's client share; for nobody else.
- * engine.c: what is asked and what it means.  engine_http.c: curl.  engine_stream.c: answers that are many JSON texts.  engine_pipe.c:
- * one call's answer that is another one's body.
+ * What the files of the Engine's client share; for nobody else.
+ * engine.c: what is asked and what it means.  engine_http.c: curl.
+ * engine_stream.c: answers that are many JSON texts.  engine_list.c: answers
+ * that are an array of many elements.  engine_pipe.c: one call's answer that
+ * is another one's body.
  */
 
 #ifndef BASE_ENGINE_INT_H
@@ -34,6 +35,7 @@
 #include "proto/buf.h"
 
 struct event;
+struct engine_list;
 struct engine_stream;
 
 struct engine_row {
@@ -60,12 +62,14 @@ struct engine_call {
 	struct buf			 body;
 	unsigned int			 timeout_ms;
 	void	(*progress)(void *, const struct engine_progress *);
+	void	(*element)(void *, const struct json_value *);
 	engine_done			*done;	/* NULL: cancelled */
 	void				*arg;
 	CURL				*easy;	/* NULL: not on its way */
 	struct curl_slist		*headers;
 	struct buf			 in;
 	struct engine_stream		*stream;
+	struct engine_list		*list;	/* for element */
 	struct engine_pipe		*pipe;	/* of a source or a sink */
 	enum xerr			 why;	/* we ended it: the reason */
 	char				 error[CURL_ERROR_SIZE];
@@ -102,6 +106,15 @@ void	 engine_http_stop(struct engine_call *);
 /* engine_pipe.c, as curl's callbacks */
 size_t	 engine_pipe_write(struct engine_pipe *, const void *, size_t);
 size_t	 engine_pipe_read(struct engine_pipe *, void *, size_t);
+
+/* engine_list.c */
+struct engine_list	*engine_list_new(struct engine_call *);
+void			 engine_list_free(struct engine_list *);
+/* XERR_NONE: go on. */
+enum xerr		 engine_list_feed(struct engine_list *, const void *,
+			    size_t);
+/* The array's end has come. */
+bool			 engine_list_whole(const struct engine_list *);
 
 /* engine_stream.c */
 struct engine_stream	*engine_stream_new(struct engine_call *);

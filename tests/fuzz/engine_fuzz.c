@@ -17,7 +17,9 @@
 
 /*
  * What a Docker Engine answers, read by its client and by docker mode.
- * A stream cut anywhere gives the same lines as the whole.
+ * A stream or a list cut anywhere gives the same lines, or elements, as the
+ * whole; and a list that is read one by one is an array, as the reader of JSON
+ * has it.
  */
 
 #include <stdio.h>
@@ -28,6 +30,8 @@
 #include "runner/container.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+#define LIST_MAX	16384	/* no limit of engine_list.c is met */
 
 struct seen {
 	size_t		 lines, text;
@@ -70,6 +74,63 @@ stream_feed(const uint8_t *data, size_t len, size_t cut, struct seen *seen)
 		abort();
 	engine_stream_free(s);
 	return rc;
+}
+
+static void
+on_element(void *arg, const struct json_value *v)
+{
+	struct seen	*s = arg;
+
+	s->lines++;
+	s->text += json_count(v) + json_raw(v).len;
+	s->numbers += (uint64_t)json_type(v);
+}
+
+static enum xerr
+list_feed(const uint8_t *data, size_t len, size_t cut, struct seen *seen)
+{
+	struct engine_call	 call = { .element = on_element,
+				    .done = never, .arg = seen };
+	struct engine_list	*l = engine_list_new(&call);
+	enum xerr		 rc;
+
+	if (l == NULL)
+		abort();
+	rc = engine_list_feed(l, data, cut);
+	if (rc == XERR_NONE)
+		rc = engine_list_feed(l, data + cut, len - cut);
+	if (rc == XERR_NONE && !engine_list_whole(l))
+		rc = XERR_EOFFLINE;
+	engine_list_free(l);
+	return rc;
+}
+
+static void
+list_fuzz(const uint8_t *data, size_t len)
+{
+	struct seen	 whole = { 0, 0, 0 }, parts = { 0, 0, 0 };
+	struct json	*j;
+	const char	*why;
+	enum xerr	 a, b;
+
+	a = list_feed(data, len, len, &whole);
+	b = list_feed(data, len, len > 0 ? data[len / 2] % (len + 1) : 0,
+	    &parts);
+	if (a != b || memcmp(&whole, &parts, sizeof(whole)) != 0)
+		abort();
+	/* yajl takes these two for blanks, which they are not. */
+	if (len > LIST_MAX || memchr(data, '\v', len) != NULL ||
+	    memchr(data, '\f', len) != NULL)
+		return;
+	/* An element may be as deep as a whole text. */
+	j = json_parse_deep((const char *)data, len, 0, JSON_DEPTH_MAX + 1,
+	    &why);
+	if (json_type(json_root(j)) == JSON_ARRAY &&
+	    (a != XERR_NONE || whole.lines != json_count(json_root(j))))
+		abort();
+	if (a == XERR_NONE && json_type(json_root(j)) != JSON_ARRAY)
+		abort();
+	json_free(j);
 }
 
 static void
@@ -123,6 +184,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (a != b || (a == XERR_NONE && memcmp(&whole, &parts,
 	    sizeof(whole)) != 0))
 		abort();
+	list_fuzz(data, len);
 	container_fuzz((const char *)data, len);
 	name_fuzz(data, len);
 	return 0;

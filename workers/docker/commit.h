@@ -120,6 +120,8 @@ uint64_t engine_time(const struct json_value *);
 
 /* Reconcile with the Engine; done is called once. */
 void	 sweep_start(void (*done)(void *, enum xerr, const char *), void *arg);
+/* Its container is new: a list that is on its way does not know it. */
+void	 sweep_spare(struct sandbox *);
 /* Dangling images of ours that nobody needs, of one name or (NULL) all. */
 void	 images_prune(const char *name, void (*done)(void *), void *arg);
 /* Exports that another server left in /tmp; while we are still root. */

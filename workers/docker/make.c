@@ -30,6 +30,7 @@
 #include "base/container.h"
 #include "base/log.h"
 #include "proto/ctl_msg.h"
+#include "workers/docker/commit.h"
 #include "workers/docker/start_int.h"
 
 static void	go_far(struct start *, const char *);
@@ -222,6 +223,7 @@ on_created(void *arg, const struct engine_result *res)
 	log_info("sandbox of %s: container %s was made from %s", s->user,
 	    s->name, st->image);
 	sandbox_remember(s);
+	sweep_spare(s);
 	st->made = true;
 	start_run(st);
 }

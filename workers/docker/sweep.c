@@ -103,17 +103,23 @@ image_is_left(const struct json_value *image)
 }
 
 static void
+on_image(void *arg, const struct json_value *image)
+{
+	struct prune	*p = arg;
+
+	if (p->n < PRUNE_MAX && image_is_left(image) &&
+	    json_cstr(json_find(image, "Id"), p->ids[p->n],
+	    sizeof(p->ids[p->n])))
+		p->n++;
+}
+
+static void
 on_images(void *arg, const struct engine_result *res)
 {
-	struct prune		*p = arg;
-	const struct json_value	*image;
+	struct prune	*p = arg;
 
-	for (image = json_first(res->body); image != NULL &&
-	    res->code == XERR_NONE && p->n < PRUNE_MAX;
-	    image = json_next(image))
-		if (image_is_left(image) && json_cstr(json_find(image, "Id"),
-		    p->ids[p->n], sizeof(p->ids[p->n])))
-			p->n++;
+	if (res->code != XERR_NONE)
+		p->n = 0;
 	prune_next(p);
 }
 
@@ -122,7 +128,7 @@ images_prune(const char *name, void (*done)(void *), void *arg)
 {
 	char			 label[sizeof(IMAGE_NAME) + 1 +
 				    SANDBOX_NAME_MAX];
-	struct engine_args	 args = { .a = label };
+	struct engine_args	 args = { .a = label, .element = on_image };
 	struct prune		*p;
 
 	snprintf(label, sizeof(label), IMAGE_NAME "%s%s",
@@ -190,6 +196,12 @@ listed_take(const struct json_value *c, const char *user, const char *id)
 		sandbox_remember(s);
 }
 
+void
+sweep_spare(struct sandbox *s)
+{
+	s->seen = pass;
+}
+
 /* Removed behind our back. */
 static void
 forget_unseen(struct sandbox *s, void *arg)
@@ -209,22 +221,24 @@ on_swept_images(void *arg)
 }
 
 static void
+on_container(void *arg, const struct json_value *c)
+{
+	char	 user[ID_USER_MAX + 1], id[CONTAINER_ID_MAX];
+
+	if (listed_user(c, user, id))
+		listed_take(c, user, id);
+	else
+		log_debug("a container with our label is not ours");
+}
+
+/* Only a list that is whole says what is not there. */
+static void
 on_containers(void *arg, const struct engine_result *res)
 {
-	const struct json_value	*c;
-	char			 user[ID_USER_MAX + 1];
-	char			 id[CONTAINER_ID_MAX];
-
 	if (res->code != XERR_NONE) {
 		sweeps_done(res->code, res->text);
 		return;
 	}
-	pass++;
-	for (c = json_first(res->body); c != NULL; c = json_next(c))
-		if (listed_user(c, user, id))
-			listed_take(c, user, id);
-		else
-			log_debug("a container with our label is not ours");
 	sandbox_each(forget_unseen, NULL);
 	images_prune(NULL, on_swept_images, NULL);
 }
@@ -244,7 +258,8 @@ sweeps_done(enum xerr code, const char *text)
 void
 sweep_start(void (*done)(void *, enum xerr, const char *), void *arg)
 {
-	const struct engine_args	 args = { .a = SANDBOX_LABEL };
+	const struct engine_args	 args = { .a = SANDBOX_LABEL,
+					    .element = on_container };
 	const bool			 first = STAILQ_EMPTY(&sweeps);
 	struct sweep			*w;
 
@@ -255,6 +270,7 @@ sweep_start(void (*done)(void *, enum xerr, const char *), void *arg)
 	w->done = done;
 	w->arg = arg;
 	STAILQ_INSERT_TAIL(&sweeps, w, entry);
+	pass += first;
 	if (first && engine_call(docker_engine, ENGINE_CONTAINER_LIST, &args,
 	    on_containers, NULL) == 0)
 		sweeps_done(XERR_EBUSY, "out of memory");
