@@ -31,14 +31,13 @@
 #include "base/log.h"
 #include "proto/jobs.h"
 #include "supervisor/front/exec.h"
+#include "supervisor/front/query.h"
 #include "supervisor/front/session.h"
 
 #define START_MS	30000	/* until the process runs */
 #define IN_HOLD		(256u * 1024)	/* then the client is not read */
 #define IN_CHUNK	(64u * 1024)
 #define TEXT_MAX	(64u * 1024)	/* a message of the client's */
-#define QUERY_MAX	(64u * 1024)	/* all arguments together */
-#define ARGS_MAX	1024
 /* A client may take its time; a dead one is found out by and by. */
 #define PING_MS		30000
 #define DEAD_MS		600000
@@ -69,24 +68,9 @@ struct stream {
 
 TAILQ_HEAD(stream_list, stream);
 
-/* What the query says; strings are in text. */
-struct query {
-	struct exec_job_start	 start;
-	struct slice		 argv[ARGS_MAX], env[ARGS_MAX];
-	char			 text[QUERY_MAX];
-	size_t			 used;
-	char			 session[SESSION_MAX + 1];
-};
-
 static void	 on_pty(struct req *);
 static void	 on_stdio(struct req *);
 static void	 stream_begin(struct req *, uint8_t);
-static bool	 query_parse(struct req *, struct query *, uint8_t);
-static bool	 query_text(struct req *, struct query *, const char *,
-		    unsigned int, struct slice *);
-static bool	 query_list(struct req *, struct query *, const char *,
-		    struct slice *, uint32_t *);
-static bool	 query_number(struct req *, const char *, uint16_t *);
 static void	 stream_audit(struct stream *, struct req *,
 		    const struct query *);
 static void	 stream_free(struct stream *);
@@ -167,107 +151,6 @@ static void
 on_stdio(struct req *r)
 {
 	stream_begin(r, JOB_STDIO);
-}
-
-/* The idx-th value of a parameter; s->p is NULL when there is none. */
-static bool
-query_text(struct req *r, struct query *q, const char *name,
-    unsigned int idx, struct slice *s)
-{
-	struct http_req	*h = req_http(r);
-	char		*dst = q->text + q->used;
-	ssize_t		 n;
-
-	*s = (struct slice){ NULL, 0 };
-	if (h == NULL)
-		return false;
-	n = http_req_param(h, name, idx, dst, sizeof(q->text) - q->used);
-	if (n == -1)
-		return true;
-	if (n < 0 || memchr(dst, '\0', (size_t)n) != NULL ||
-	    !utf8_valid(dst, (size_t)n)) {
-		req_error(r, XERR_EINVAL, "%s: malformed or too long", name);
-		return false;
-	}
-	*s = (struct slice){ dst, (size_t)n };
-	q->used += (size_t)n + 1;
-	return true;
-}
-
-static bool
-query_list(struct req *r, struct query *q, const char *name,
-    struct slice *v, uint32_t *n)
-{
-	struct slice	 s;
-	unsigned int	 i;
-
-	for (i = 0; ; i++) {
-		if (!query_text(r, q, name, i, &s))
-			return false;
-		if (s.p == NULL)
-			return true;
-		if (*n == ARGS_MAX) {
-			req_error(r, XERR_E2BIG, "%s: too many", name);
-			return false;
-		}
-		v[(*n)++] = s;
-	}
-}
-
-static bool
-query_number(struct req *r, const char *name, uint16_t *value)
-{
-	static const struct req_range	 characters = { 10, 1, UINT16_MAX,
-	    "not a number of characters" };
-	uint64_t			 n = *value;
-	bool				 ok;
-
-	ok = req_number(r, name, &characters, &n);
-	*value = (uint16_t)n;
-	return ok;
-}
-
-/* command and arg are the argument vector; without them, for a terminal, the
- * user's shell. */
-static bool
-query_parse(struct req *r, struct query *q, uint8_t kind)
-{
-	struct slice	 s;
-	uint32_t	 argc = 1, envc = 0;
-
-	memset(&q->start, 0, sizeof(q->start));
-	q->used = 0;
-	q->start.kind = kind;
-	q->start.cols = 80;
-	q->start.rows = 24;
-	if (!req_session(r, q->session, sizeof(q->session)) ||
-	    !query_number(r, "cols", &q->start.cols) ||
-	    !query_number(r, "rows", &q->start.rows) ||
-	    !query_text(r, q, "dir", 0, &q->start.dir) ||
-	    !query_text(r, q, "command", 0, &s) ||
-	    !query_list(r, q, "arg", q->argv, &argc) ||
-	    !query_list(r, q, "env", q->env, &envc))
-		return false;
-	if (s.len > 0) {
-		q->argv[0] = s;
-		q->start.argv = (struct slices){ q->argv, argc };
-	} else if (kind == JOB_STDIO || argc > 1) {
-		req_error(r, XERR_EINVAL, "no command");
-		return false;
-	}
-	q->start.env = (struct slices){ q->env, envc };
-	while (envc-- > 0)
-		if (q->env[envc].len < 2 || *(const char *)q->env[envc].p ==
-		    '=' || memchr(q->env[envc].p, '=', q->env[envc].len) ==
-		    NULL) {
-			req_error(r, XERR_EINVAL, "env: not NAME=value");
-			return false;
-		}
-	if (q->start.dir.len > 4096) {
-		req_error(r, XERR_EINVAL, "dir: too long");
-		return false;
-	}
-	return true;
 }
 
 static void
