@@ -1658,6 +1658,7 @@ def v2_names(w):
         eq((s.name_, s.online, getattr(s, 'global')),
            (name, True, token == 'all'))
         c.gone()
+        w.until(lambda: not w.statuses[-1].online)
     link = Link2()
     c = Conn2(w, link)
     c.resume()
