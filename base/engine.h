@@ -99,8 +99,8 @@ struct engine_args {
 	unsigned int	 timeout_ms;	/* 0: what the table says */
 	void		(*progress)(void *, const struct engine_progress *);
 	/* Of an answer that is a list: each element as it comes, lent until
-	 * it returns.  Then done has no body, and the list may have any
-	 * length; what came before a failure came. */
+	 * it returns.  Then done has no body, and the list may be longer
+	 * than ENGINE_ANSWER_MAX; it may fail in its middle. */
 	void		(*element)(void *, const struct json_value *);
 };
 

@@ -16,7 +16,7 @@
 
 /*
  * Answers that are one array: each element is read and given away by itself,
- * so that a machine may have any number of containers and we hold one.
+ * so that a machine may have thousands of containers and we hold one.
  * Runs in: docker.  Elements and their number are bounded; where one ends is
  * found here, what it is the JSON reader checks.
  */
@@ -28,7 +28,7 @@
 
 #define ELEMENT_MAX	(256u * 1024)	/* bytes of one */
 #define VALUES_MAX	16384		/* in one */
-#define ELEMENTS_MAX	65536		/* what the kernel has pids for */
+#define ELEMENTS_MAX	65536		/* some list has no end */
 
 enum place { LIST_BEFORE, LIST_FIRST, LIST_ELEMENT, LIST_BEHIND };
 

@@ -129,7 +129,7 @@ void		 sandbox_box_remove(const char *user);
 void		 on_executor_wanted(struct chan *, const struct msg *);
 void		 on_sandbox_activity(struct chan *, const struct msg *);
 
-/* --- start.c: a container that runs, and its executor's connection --- */
+/* --- start.c, make.c: a container that runs, its executor's connection --- */
 
 /* For the question in wanted; claims it, and answers box. */
 void		 sandbox_start(struct sandbox *);

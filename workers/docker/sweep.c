@@ -270,7 +270,7 @@ sweep_start(void (*done)(void *, enum xerr, const char *), void *arg)
 	w->done = done;
 	w->arg = arg;
 	STAILQ_INSERT_TAIL(&sweeps, w, entry);
-	pass += first;
+	pass += first;		/* from here on what is made is spared */
 	if (first && engine_call(docker_engine, ENGINE_CONTAINER_LIST, &args,
 	    on_containers, NULL) == 0)
 		sweeps_done(XERR_EBUSY, "out of memory");
