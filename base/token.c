@@ -37,8 +37,11 @@ token_make(char text[TOKEN_LEN + 1])
 	size_t			 i, bit;
 	unsigned int		 two;
 
-	if (getrandom(raw, 32, 0) != 32)
-		return false;
+	/* One that begins with a dash is an option to many a program. */
+	do {
+		if (getrandom(raw, 32, 0) != 32)
+			return false;
+	} while (digits[raw[0] >> 2] == '-');
 	raw[32] = 0;
 	for (i = 0; i < TOKEN_LEN; i++) {
 		bit = i * 6;

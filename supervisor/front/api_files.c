@@ -352,25 +352,38 @@ on_put(struct req *r)
 	 * the bytes. */
 }
 
+/* As far as there is room: how far says *done.  false: answered. */
+static bool
+put_send(struct fileop *f, struct req *r, struct slice bytes, size_t *done)
+{
+	struct exec_job_data	 d = { .job = f->job, .stream = STREAM_FILE };
+	size_t			 n;
+
+	for (*done = 0; *done < bytes.len && f->sent < f->room; *done += n) {
+		n = bytes.len - *done < CHUNK ? bytes.len - *done : CHUNK;
+		if (n > f->room - f->sent)
+			n = (size_t)(f->room - f->sent);
+		d.offset = f->sent;
+		d.bytes = (struct slice){ (const uint8_t *)bytes.p + *done,
+		    n };
+		if (!fileop_send(f, r, EXEC_JOB_DATA, &d))
+			return false;
+		f->sent += n;
+	}
+	return true;
+}
+
 static void
 put_flush(struct fileop *f, struct req *r)
 {
-	struct exec_job_data	 d = { .job = f->job, .stream = STREAM_FILE };
 	struct exec_job_eof	 e = { .job = f->job, .stream = STREAM_FILE };
 	struct http_req		*h = req_http(r);
 	size_t			 n;
 
-	while (f->out.len > 0 && f->sent < f->room) {
-		n = f->out.len < CHUNK ? f->out.len : CHUNK;
-		if (n > f->room - f->sent)
-			n = (size_t)(f->room - f->sent);
-		d.offset = f->sent;
-		d.bytes = (struct slice){ buf_data(&f->out), n };
-		if (!fileop_send(f, r, EXEC_JOB_DATA, &d))
-			return;
-		f->sent += n;
-		buf_drain(&f->out, n);
-	}
+	if (!put_send(f, r, (struct slice){ buf_data(&f->out), f->out.len },
+	    &n))
+		return;
+	buf_drain(&f->out, n);
 	if (f->out.len > 0) {
 		if (h != NULL && !f->body_done)
 			http_req_pause(h);
@@ -388,6 +401,7 @@ on_put_body(struct http_req *h, void *arg, const void *data, size_t len)
 {
 	struct req	*r = arg;
 	struct fileop	*f = r->data;
+	size_t		 n = 0;
 
 	if (f->session == NULL || r->answered)
 		return;
@@ -396,7 +410,11 @@ on_put_body(struct http_req *h, void *arg, const void *data, size_t len)
 		req_error(r, XERR_E2BIG, "the file is over the limit");
 		return;
 	}
-	if (buf_add(&f->out, data, len) == -1) {
+	/* What may go at once needs no copy. */
+	if (f->out.len == 0 && !put_send(f, r, (struct slice){ data, len },
+	    &n))
+		return;
+	if (buf_add(&f->out, (const uint8_t *)data + n, len - n) == -1) {
 		fileop_end(f);
 		req_error(r, XERR_EBUSY, "no memory");
 		return;
