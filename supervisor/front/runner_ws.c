@@ -45,7 +45,7 @@
  * Together below twice the mark: past that ws.c answers no ping, and a runner
  * that takes a large file slowly would think us dead.
  */
-#define DOWN_WINDOW	(512u * 1024)
+#define DOWN_WINDOW	(192u * 1024)
 #define DOWN_HIGH	(256u * 1024)
 #define DOWN_LOW	(64u * 1024)
 
