@@ -223,16 +223,11 @@ req_param(struct req *r, const char *name, char *dst, size_t size)
 bool
 req_flag(struct req *r, const char *name, bool *flag)
 {
-	char	 v[8];
+	char		 v[8];
+	enum json_got	 got;
 
-	switch (req_param(r, name, v, sizeof(v))) {
-	case JSON_ABSENT:
-		return true;
-	case JSON_WRONG:
-		return false;
-	case JSON_GOT:
-		break;
-	}
+	if ((got = req_param(r, name, v, sizeof(v))) != JSON_GOT)
+		return got == JSON_ABSENT;
 	*flag = strcmp(v, "1") == 0 || strcmp(v, "true") == 0;
 	if (*flag || strcmp(v, "0") == 0 || strcmp(v, "false") == 0)
 		return true;
@@ -245,16 +240,11 @@ req_number(struct req *r, const char *name, const struct req_range *range,
     uint64_t *n)
 {
 	char		 text[24], *end;
+	enum json_got	 got;
 	uint64_t	 v;
 
-	switch (req_param(r, name, text, sizeof(text))) {
-	case JSON_ABSENT:
-		return true;
-	case JSON_WRONG:
-		return false;
-	case JSON_GOT:
-		break;
-	}
+	if ((got = req_param(r, name, text, sizeof(text))) != JSON_GOT)
+		return got == JSON_ABSENT;
 	v = strtoull(text, &end, range->base);
 	if (text[0] < '0' || text[0] > '9' || *end != '\0' ||
 	    v < range->least || v > range->most) {

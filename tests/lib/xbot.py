@@ -100,9 +100,12 @@ class Skip(Exception):
     pass
 
 
-def tests_of(module):
-    """The test functions of a module in the order of its text."""
-    found = [f for n, f in vars(module).items() if n.startswith("test_")]
+def tests_of(module, wanted=()):
+    """The test functions of a module in the order of its text.
+    wanted: only with one of these in their names, or of that module."""
+    found = [f for n, f in vars(module).items() if n.startswith("test_") and
+             (not wanted or any(w in f.__name__ or w == module.__name__
+                                for w in wanted))]
     return sorted(found, key=lambda f: f.__code__.co_firstlineno)
 
 
