@@ -223,8 +223,10 @@ def test_engine_restart(t, r):
     engine = r.engine
     mark = r.log.mark()
     engine.stop()
-    r.log.wait("again in", mark)
-    engine.start()
+    try:
+        r.log.wait("again in", mark)
+    finally:
+        engine.start()          # the other tests want one
     r.log.wait("the executor is there", mark)
     t.eq(out(r.sup.client.exec("alice", "echo 1")), "1\n",
          "the Engine may be restarted")

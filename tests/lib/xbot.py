@@ -333,6 +333,9 @@ class Log(threading.Thread):
                     raise TimeoutError(f"no log line with {pattern!r}:\n" +
                                        "\n".join(self.lines[-20:]))
 
+    def has(self, text):
+        return any(text in line for line in self.since())
+
     def reports(self):
         with self.changed:
             hits = [i for i, l in enumerate(self.lines) if REPORT.search(l)]
@@ -620,10 +623,14 @@ class Runner:
             return False
 
     def wait_online(self, online=True):
+        """This process: the server may not know yet that another one, which
+        was killed, is gone."""
         def now():
             if online and self.process.poll() is not None:
                 raise RuntimeError("the runner ended: " + "\n".join(
                     self.log.since()[-20:]))
+            if online and not self.log.has("registered, protocol"):
+                return False
             return self.online() == online
         try:
             wait_for("runner", now)
