@@ -156,7 +156,7 @@ on_status(struct req *r)
 			continue;
 		jsonw_object(&w, NULL);
 		jsonw_text(&w, "name", policy_get(i)->name);
-		jsonw_bool(&w, "up", wk->up);
+		jsonw_bool(&w, "up", worker_up((enum role)i));
 		jsonw_uint(&w, "pid", wk->pid);
 		jsonw_uint(&w, "restarts", wk->restarts);
 		jsonw_uint(&w, "since", wk->since);

@@ -117,15 +117,13 @@ is_web(const char *user)
 static void
 list_docker(struct jsonw *w, const char *active)
 {
-	const struct front_worker *docker = &front.workers[ROLE_DOCKER];
-
 	jsonw_object(w, NULL);
 	jsonw_text(w, "name", RUNNER_DOCKER);
 	jsonw_text(w, "mode", "docker");
 	jsonw_text(w, "docker_image", front.conf.docker_image);
 	jsonw_text(w, "workspace", "");
 	jsonw_text(w, "shell", "");
-	jsonw_bool(w, "online", docker->known && docker->up);
+	jsonw_bool(w, "online", worker_up(ROLE_DOCKER));
 	jsonw_bool(w, "active", active != NULL &&
 	    strcmp(active, RUNNER_DOCKER) == 0);
 	jsonw_text(w, "created_at", "");

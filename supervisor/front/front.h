@@ -62,9 +62,10 @@ struct front_conf {
 	char		 admin_group[65];
 };
 
-/* The last push of `worker` for each role. */
+/* The last push of `worker` for each role, but for linked. */
 struct front_worker {
 	bool		 known, up;
+	bool		 linked;	/* it has a channel to us, or had one */
 	uint32_t	 pid, restarts;
 	uint64_t	 since;
 };
@@ -80,6 +81,9 @@ struct front {
 };
 
 extern struct front	front;
+
+/* Known, and up.  A channel that broke tells before the parent does. */
+bool	 worker_up(enum role);
 
 /* --- routes --- */
 

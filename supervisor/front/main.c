@@ -111,8 +111,17 @@ peer_rules(enum role role, void **arg)
 static void
 peer_up(enum role role, struct chan *c)
 {
+	front.workers[role].linked = true;
 	if (role == ROLE_LEDGER)
 		ledger_up(c);
+}
+
+bool
+worker_up(enum role role)
+{
+	const struct front_worker *w = &front.workers[role];
+
+	return w->known && w->up && (!w->linked || child_peer(role) != NULL);
 }
 
 static void

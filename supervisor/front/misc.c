@@ -66,7 +66,7 @@ on_readyz(struct req *r)
 	int		 i;
 
 	for (i = 0; i < ROLE_MAX; i++)
-		if (front.workers[i].known && !front.workers[i].up)
+		if (front.workers[i].known && !worker_up((enum role)i))
 			ready = false;
 	jsonw_init(&w, &b);
 	jsonw_object(&w, NULL);
@@ -75,7 +75,7 @@ on_readyz(struct req *r)
 	for (i = 0; i < ROLE_MAX; i++)
 		if (front.workers[i].known)
 			jsonw_text(&w, policy_get(i)->name,
-			    front.workers[i].up ? "up" : "down");
+			    worker_up((enum role)i) ? "up" : "down");
 	jsonw_text(&w, "routes", routes_ready() ? "up" : "down");
 	jsonw_end(&w);
 	jsonw_end(&w);
@@ -130,7 +130,7 @@ workers_metrics(struct buf *b)
 	for (i = 0; i < ROLE_MAX; i++)
 		if (front.workers[i].known)
 			metric(b, "xbot_worker_up{role=\"%s\"} %d\n",
-			    policy_get(i)->name, front.workers[i].up);
+			    policy_get(i)->name, worker_up((enum role)i));
 	metric(b, "# HELP xbot_worker_restarts_total Its restarts.\n"
 	    "# TYPE xbot_worker_restarts_total counter\n");
 	for (i = 0; i < ROLE_MAX; i++)

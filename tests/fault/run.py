@@ -187,6 +187,25 @@ def test_kill_again(t, sup):
              stdout=f"{n}\n")
 
 
+def test_parent_busy(t, sup):
+    """A worker that died is told before the parent has noticed."""
+    os.kill(sup.pid, signal.SIGSTOP)
+    try:
+        os.kill(sup.roles()["none"], signal.SIGKILL)
+        wait_for("not ready", lambda: not sup.ready())
+        with Client(sup.port) as c:
+            workers = c.call("GET", "/readyz").json["workers"]
+        t.eq([n for n, w in workers.items() if w != "up"], ["none"],
+             "readyz names the one that is down")
+        status = json.loads(sup.admin("-j", "status").stdout)
+        t.eq([w["name"] for w in status["workers"] if not w["up"]],
+             ["none"], "and so does xbot-admin status")
+    finally:
+        os.kill(sup.pid, signal.SIGCONT)
+    sup.wait_ready()
+    good(t, sup.client.exec("bob", "echo 1"), "and after it", stdout="1\n")
+
+
 def test_kill_all_at_once(t, sup):
     runner = sup.runner("alice")
     before = table(sup)
