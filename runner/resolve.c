@@ -57,13 +57,15 @@ struct resolve {
 /* Children not yet waited for; a cancelled one is still one of them. */
 static pid_t	children[8];
 
-static void	lookup(struct answer *, const char *, uint16_t);
-static pid_t	lookup_fork(int [2], const char *, uint16_t);
+static int	lookup(struct answer *, const char *, uint16_t, int);
+static bool	lookup_at_once(int, const char *, uint16_t);
+static bool	lookup_fork(int, const char *, uint16_t);
 static void	on_answer(evutil_socket_t, short, void *);
 static void	resolve_done(struct resolve *, const char *);
 
-static void
-lookup(struct answer *a, const char *host, uint16_t port)
+/* Returns what getaddrinfo did. */
+static int
+lookup(struct answer *a, const char *host, uint16_t port, int flags)
 {
 	struct addrinfo	 hints, *list = NULL, *ai;
 	char		 service[8];
@@ -71,35 +73,52 @@ lookup(struct answer *a, const char *host, uint16_t port)
 	memset(a, 0, sizeof(*a));
 	memset(&hints, 0, sizeof(hints));
 	hints.ai_socktype = SOCK_STREAM;
-	hints.ai_flags = AI_ADDRCONFIG;
+	hints.ai_flags = flags;
 	snprintf(service, sizeof(service), "%u", port);
-	a->error = getaddrinfo(host, service, &hints, &list);
-	/* ADDRCONFIG finds nothing on a machine that has loopback only. */
-	if (a->error != 0) {
-		hints.ai_flags = 0;
-		a->error = getaddrinfo(host, service, &hints, &list);
-	}
-	if (a->error != 0)
-		return;
+	if ((a->error = getaddrinfo(host, service, &hints, &list)) != 0)
+		return a->error;
 	for (ai = list; ai != NULL && a->n < RESOLVE_MAX; ai = ai->ai_next) {
 		memcpy(&a->addr[a->n].ss, ai->ai_addr, ai->ai_addrlen);
 		a->addr[a->n++].len = ai->ai_addrlen;
 	}
 	freeaddrinfo(list);
+	return 0;
 }
 
-static pid_t
-lookup_fork(int fds[2], const char *host, uint16_t port)
+/* An address needs nobody's answer, and so no child. */
+static bool
+lookup_at_once(int fd, const char *host, uint16_t port)
+{
+	struct answer a;
+
+	/* It fits into a pipe. */
+	return lookup(&a, host, port, AI_NUMERICHOST) == 0 &&
+	    write(fd, &a, sizeof(a)) == sizeof(a);
+}
+
+static bool
+lookup_fork(int fd, const char *host, uint16_t port)
 {
 	static const int	 signals[] = { SIGTERM, SIGINT, SIGHUP,
 				    SIGCHLD };
+	const size_t		 nchildren = sizeof(children) /
+				    sizeof(children[0]);
 	struct answer		 a;
 	sigset_t		 none;
-	size_t			 i;
+	size_t			 child = 0, i;
 	pid_t			 pid;
 
-	if ((pid = fork()) != 0)
-		return pid;
+	while (child < nchildren && children[child] != 0)
+		child++;
+	if (child == nchildren) {
+		errno = EAGAIN;
+		return false;
+	}
+	if ((pid = fork()) != 0) {
+		if (pid > 0)
+			children[child] = pid;
+		return pid > 0;
+	}
 	/* libevent's handlers would write into our parent's event loop. */
 	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		signal(signals[i], SIG_DFL);
@@ -107,9 +126,10 @@ lookup_fork(int fds[2], const char *host, uint16_t port)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	alarm(RESOLVE_TIMEOUT);
-	lookup(&a, host, port);
-	/* Fits into a pipe at once. */
-	_exit(write(fds[1], &a, sizeof(a)) == sizeof(a) ? 0 : 1);
+	/* ADDRCONFIG finds nothing on a machine that has loopback only. */
+	if (lookup(&a, host, port, AI_ADDRCONFIG) != 0)
+		(void)lookup(&a, host, port, 0);
+	_exit(write(fd, &a, sizeof(a)) == sizeof(a) ? 0 : 1);
 }
 
 static void
@@ -148,14 +168,7 @@ resolve_start(struct event_base *base, const char *host, uint16_t port,
 {
 	struct resolve	*r = NULL;
 	int		 fds[2] = { -1, -1 }, saved;
-	size_t		 i = 0;
 
-	while (i < sizeof(children) / sizeof(children[0]) && children[i] != 0)
-		i++;
-	if (i == sizeof(children) / sizeof(children[0])) {
-		errno = EAGAIN;
-		return NULL;
-	}
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return NULL;
 	r->fd = -1;
@@ -167,10 +180,9 @@ resolve_start(struct event_base *base, const char *host, uint16_t port,
 	r->ev = event_new(base, r->fd, EV_READ | EV_PERSIST, on_answer, r);
 	if (r->ev == NULL || event_add(r->ev, NULL) == -1)
 		goto fail;
-	if ((children[i] = lookup_fork(fds, host, port)) == -1) {
-		children[i] = 0;
+	if (!lookup_at_once(fds[1], host, port) &&
+	    !lookup_fork(fds[1], host, port))
 		goto fail;
-	}
 	close(fds[1]);
 	return r;
 fail:
