@@ -39,7 +39,6 @@
 #define WS_ROUNDS	64	/* direct reads before it is another's turn */
 #define WS_DIRECT	4096	/* so much missing is read past wslay */
 #define WS_DIRECT_COST	16	/* of the rounds */
-#define WS_CTL_MAX	125
 
 /* A frame in progress. */
 struct ws_rx {
@@ -438,6 +437,31 @@ rx_give(struct ws *ws, int fin)
 		    first, fin, gather, n);
 }
 
+/*
+ * Pongs to one who does not read must not pile up: there the last ping is
+ * answered when there is room (RFC 6455, 5.5.3).  It has to be, for a peer
+ * that takes a large message slowly asks whether we are still there.
+ */
+static void
+rx_ping(struct ws *ws, const unsigned char *p, size_t len)
+{
+	if (bevio_pending(ws->bev) <= ws->high) {
+		tx_frame(ws, WSLAY_PONG, 1, p, len);
+		return;
+	}
+	memcpy(ws->pong, p, len);
+	ws->pong_len = (unsigned char)len;
+	ws->pong_due = ws->high_hit = 1;
+}
+
+void
+ws_pong_late(struct ws *ws)
+{
+	if (ws->pong_due)
+		tx_frame(ws, WSLAY_PONG, 1, ws->pong, ws->pong_len);
+	ws->pong_due = 0;
+}
+
 static void
 rx_control(struct ws *ws)
 {
@@ -445,11 +469,8 @@ rx_control(struct ws *ws)
 
 	switch (rx->opcode) {
 	case WSLAY_PING:
-		/* Who does not read gets no pong.  Twice the mark, because a
-		 * sender that stops there is over it by its last frame. */
-		if (ws->state == WSS_OPEN &&
-		    bevio_pending(ws->bev) / 2 <= ws->high)
-			tx_frame(ws, WSLAY_PONG, 1, rx->ctl, rx->ctl_len);
+		if (ws->state == WSS_OPEN)
+			rx_ping(ws, rx->ctl, rx->ctl_len);
 		break;
 	case WSLAY_PONG:
 		if (ws->state == WSS_OPEN && ws->ops->on_pong != NULL)

@@ -415,6 +415,7 @@ ws_step(struct ws *ws)
 	if (ws->high_hit && ws->state == WSS_OPEN &&
 	    bevio_pending(ws->bev) <= ws->low) {
 		ws->high_hit = 0;
+		ws_pong_late(ws);
 		if (ws->ops->on_writable != NULL)
 			ws->ops->on_writable(ws, ws->arg);
 		return 1;

@@ -24,6 +24,7 @@
 
 #include "base/ws.h"
 
+#define WS_CTL_MAX	125	/* bytes in a control frame */
 #define WS_CLOSE_MS	5000	/* for the peer's half of a close */
 
 struct ws_rx;
@@ -54,7 +55,8 @@ struct ws {
 	int			 flags, code, opcode;
 	unsigned int		 running:1, silent:1, eof:1, paused:1;
 	unsigned int		 in_msg:1, given:1, tx_msg:1, high_hit:1;
-	unsigned int		 shut:1, peer_closed:1;
+	unsigned int		 shut:1, peer_closed:1, pong_due:1;
+	unsigned char		 pong_len, pong[WS_CTL_MAX];
 	struct ws_utf8		 utf8;
 	uint64_t		 max_frame, max_msg, msg_len;
 	uint64_t		 last_rx, close_at, timer_at, ping_at;
@@ -67,6 +69,8 @@ struct ws {
  * more, but others come first, and we were woken for later. */
 int	 ws_receive(struct ws *);
 void	 ws_rx_free(struct ws *);
+/* There is room again: the pong that had to wait. */
+void	 ws_pong_late(struct ws *);
 
 /* ws_conn.c */
 void	 ws_wake(struct ws *);

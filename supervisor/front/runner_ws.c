@@ -19,7 +19,8 @@
  * Relays payload bytes between a connection and the remote worker, which alone
  * understands them (also who this is: no token is checked here), under credit
  * both ways.  A connection is named by its request's serial.
- * Owns: struct runner_ws and what it holds back, 128 KiB at most.
+ * Owns: struct runner_ws and what it holds back: 128 KiB of what the runner
+ * sends at most, 768 KiB of what it is sent.
  */
 
 #include <sys/queue.h>
@@ -40,12 +41,8 @@
 #define DEAD_MS		60000
 #define STALL_MS	10000		/* D3: takes nothing for so long */
 
-/*
- * Payload towards a runner that remote may have under way; and our queue.
- * Together below twice the mark: past that ws.c answers no ping, and a runner
- * that takes a large file slowly would think us dead.
- */
-#define DOWN_WINDOW	(192u * 1024)
+/* Payload towards a runner that remote may have under way; and our queue. */
+#define DOWN_WINDOW	(512u * 1024)
 #define DOWN_HIGH	(256u * 1024)
 #define DOWN_LOW	(64u * 1024)
 

@@ -288,10 +288,51 @@ def quote(text):
     return urllib.parse.quote(text, safe="")
 
 
+# --- what tests that run at the same time must not share ---
+
+def own_block(kind, blocks):
+    """(descriptor that holds it, number) of a block of something."""
+    for block in range(blocks):
+        path = f"/tmp/.xbot-tests-{kind}-{block}"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC |
+                     os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            continue
+        return fd, block
+    raise RuntimeError(f"every block of {kind} is in use")
+
+
+class Ports:
+    """
+    Below those that the kernel gives to others: one that a server will
+    listen on, or has left for a moment, stays ours.
+    """
+    FIRST, SIZE, BLOCKS = 15000, 200, 80
+
+    def __init__(self):
+        self.fd, block = own_block("ports", self.BLOCKS)
+        self.first, self.n = self.FIRST + block * self.SIZE, 0
+
+    def next(self):
+        for _ in range(self.SIZE):
+            port = self.first + self.n % self.SIZE
+            self.n += 1
+            with contextlib.suppress(OSError), \
+                    socket.create_server(("127.0.0.1", port)):
+                return port
+        raise RuntimeError("no free port")
+
+
+ports = []
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    if not ports:
+        ports.append(Ports())
+    return ports[0].next()
 
 
 # --- lines of a process's stderr, as events ---
@@ -353,19 +394,9 @@ class Slots:
     SIZE = 20
 
     def __init__(self):
-        for block in range(50):
-            path = f"/tmp/.xbot-tests-slots-{block}"
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC |
-                         os.O_NOFOLLOW, 0o600)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                os.close(fd)
-                continue
-            self.fd, self.first = fd, 63000 + block * self.SIZE
-            self.last = self.first + self.SIZE - 1
-            return
-        raise RuntimeError("no free range of uids for a test")
+        self.fd, block = own_block("slots", 50)
+        self.first = 63000 + block * self.SIZE
+        self.last = self.first + self.SIZE - 1
 
     def running(self):
         found = []

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,15 +14,10 @@ sys.path.insert(0, os.path.join(HERE, "../lib"))
 
 import abbot
 from xbot import (DEADLINE, SAN, Log, alive, children, cmdline, descendants,
-                  wait_for)
+                  free_port, wait_for)
 
 SPARES = 4      # run.c
 MEDIA = "application/vnd.abbot.v1+json"
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
 
 
 class Answer:
