@@ -10,9 +10,6 @@ The same output as v1_server_peer.py.  Contract: xbot-runner-v1.md, section 3.
 """
 import asyncio
 import json
-import os
-import re
-import sys
 
 import v1_server_peer as v1
 import v2_server_peer as v2

@@ -251,9 +251,7 @@ def test_worker_dies(t, sup):
             return None
     s2 = wait_for("remote", again)
     wait_online(sup, "xena")
-    os.kill(sup.roles()["ledger"], signal.SIGKILL)
-    wait_for("ledger is away", lambda: not sup.ready())
-    sup.wait_ready()
+    sup.restart("ledger")
     wait_online(sup, "xena")
     t.ok(True, "ledger: runners stay connected and are known again")
     done = in_background(sup.connect().exec, "xena", "x")

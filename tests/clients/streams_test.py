@@ -27,7 +27,7 @@ sys.path.insert(0, os.path.join(HERE, "../lib"))
 import websockets
 
 from ws import Refused, WebSocket
-from xbot import (DEADLINE, Client, Skip, Supervisor, Tap, alive, quote,
+from xbot import (DEADLINE, Client, Skip, Supervisor, Tap, quote,
                   sanitized, tests_of, verdict, wait_for)
 
 LINES = int(os.environ.get("XBOT_LINES", "2000000"))
@@ -124,11 +124,8 @@ def test_resume(t, sup):
     def kill(r):
         nonlocal killed
         if killed < KILLS and r.bytes > step * (killed + 1):
-            pid = sup.roles()["front"]
-            os.kill(pid, signal.SIGKILL)
             killed += 1
-            wait_for("its end", lambda: not alive(pid))
-            sup.wait_ready()
+            sup.restart("front")
     reader.run(kill)
     t.note(f"front was killed {killed} times, the stream opened "
            f"{reader.opened} times")
@@ -254,9 +251,7 @@ def test_events_admin(t, sup):
     try:
         wait_for("an event", heard)
         t.ok(True, "the administrator hears of it")
-        os.kill(sup.roles()["ledger"], signal.SIGKILL)
-        wait_for("its end", lambda: not sup.ready())
-        sup.wait_ready()
+        sup.restart("ledger")
         got.clear()
         wait_for("an event", heard)
         t.ok(True, "with a new ledger as well")
@@ -451,9 +446,7 @@ def test_none_dies_under_streams(t, sup):
         last, code = s.end()
         t.eq((last["type"], last["error"]["code"], code),
              ("error", "EIO", 1011), "an error, then 1011")
-    # /readyz hears of it from the parent, a moment after we did.
-    wait_for("a new none", lambda: sup.roles().get("none") not in (None, pid)
-             and sup.ready())
+    sup.replaced("none", pid)
 
 
 NODE = """

@@ -5,7 +5,6 @@
 usage: sync_test.py BUILDDIR [test ...]
 """
 import asyncio
-import base64
 import http.client
 import json
 import os

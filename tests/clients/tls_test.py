@@ -26,7 +26,7 @@ sys.path.insert(0, os.path.join(HERE, "../conform"))
 import websockets
 
 import big
-from pki import LATER, LONG, OVER, Pki
+from pki import LATER, OVER, Pki
 from xbot import (DEADLINE, Client, Runner, Skip, Supervisor, Tap,
                   descriptor_count, free_port, quote, rss, sanitized, status,
                   tests_of, verdict, wait_for)

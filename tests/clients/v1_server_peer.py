@@ -22,7 +22,6 @@ import stat
 import sys
 import tempfile
 import time
-import urllib.parse
 
 import websockets
 

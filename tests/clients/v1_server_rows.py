@@ -519,7 +519,7 @@ async def pty_row(p):
     s = await pty(conn, 't-1', command='/bin/sh')
     await s.write(b'stty size; tty; echo $TERM; pwd\n')
     ws = os.path.realpath(p.ws).encode()
-    await until(lambda: ws in s.data(), 5, f'output')
+    await until(lambda: ws in s.data(), 5, 'output')
     want(b'24 80' in s.data(), True, f'size in {s.data()}')
     want(b'xterm-256color' in s.data(), True, 'TERM')
     want(b'not a tty' in s.data(), False, 'tty')

@@ -13,9 +13,7 @@ import hashlib
 import http.server
 import os
 import re
-import socket as sockets
 import struct
-import sys
 import threading
 import time
 

@@ -24,7 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "../lib"), HERE]
 
 from dockerd import Engine
-from sandboxes import IMAGE, Sandboxes, container, image, images
+from sandboxes import IMAGE, Sandboxes, container, images
 from xbot import ROOT, Tap, alive, descendants, verdict, wait_for
 
 STEPS = {1: "INTENT", 2: "IMPORTED", 3: "TAGGED", 4: "REMOVED", 5: "DONE"}

@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import tarfile
@@ -62,14 +61,6 @@ def sleeper(sup, user, command="echo there; sleep 1000"):
     thread.start()
     started.wait(60)
     return thread, lines
-
-
-def restart(sup, role, sig=signal.SIGKILL):
-    """Kill it, wait until it is there again"""
-    pid = sup.roles()[role]
-    os.kill(pid, sig)
-    wait_for(f"a new {role}", lambda: sup.roles().get(role) not in (None, pid)
-             and sup.ready())
 
 
 def broken(t, lines, pattern, text):
@@ -143,10 +134,10 @@ def test_found_again(t, build, engine):
             t.eq((a.get("status"), a.get("stdout")), ("running", "on\n"),
                  f"{text}: its task runs on")
         for role in ("docker", "box", "ledger", "front", "reaper"):
-            restart(sup, role)
+            sup.restart(role)
             same(f"kill -9 of {role}")
         thread, lines = sleeper(sup, "bob")
-        restart(sup, "box")
+        sup.restart("box")
         thread.join()
         broken(t, lines, "lost|ended", "a command whose box was killed")
         below = sup.roles().values()
@@ -179,7 +170,7 @@ def test_task_stream(t, build, engine):
             nonlocal killed
             if killed < len(victims) and \
                     r.bytes > total * (killed + 1) // (len(victims) + 3):
-                restart(sup, victims[killed])
+                sup.restart(victims[killed])
                 killed += 1
         reader.run(kill)
         t.eq((killed, reader.opened > 3), (len(victims), True),

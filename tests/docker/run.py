@@ -24,8 +24,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 
 import docker_v1
 from dockerd import PASSWD, Engine, Registry
-from xbot import (ROOT, SAN, Log, Runner, Supervisor, Tap, alive, quote,
-                  tests_of, verdict, wait_for)
+from xbot import (ROOT, SAN, Log, Runner, Supervisor, Tap, tests_of, verdict,
+                  wait_for)
 
 IMAGE = "xbot-test/busybox:1"
 JOE = "xbot-test/joe:1"

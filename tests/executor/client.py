@@ -7,7 +7,6 @@ a mistake of the C one cannot hide.
 """
 import os
 import select
-import signal
 import socket
 import struct
 import subprocess

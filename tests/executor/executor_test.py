@@ -5,7 +5,6 @@
 
 Each check prints `ok` or `not ok`; the last line counts them.
 """
-import errno
 import hashlib
 import os
 import re
@@ -289,7 +288,7 @@ def what_runs_as_somebody_else_is_killed_by_him():
             equal((uid, r.end.how), (b'64125', TIMED_OUT))
             assert r.end.duration_us < 3000000, r.end
             assert not [p for p in pids if exists(int(p))]
-            job = e.start('echo $$; sleep 1000', run_as_user='bob')
+            e.start('echo $$; sleep 1000', run_as_user='bob')
             e.expect('job_started')
             pid = int(e.expect('job_data').bytes)
         assert wait_for(lambda: not exists(pid))
@@ -473,7 +472,7 @@ def a_full_ring_blocks_the_job():
         e.window = 1 << 20
         count = [0]
         e.send('job_credit', job=job, stream=1, upto=1 << 20)
-        r = e.collect(job, timeout=60, sink=lambda s, b: count.__setitem__(0, count[0] + len(b)))
+        e.collect(job, timeout=60, sink=lambda s, b: count.__setitem__(0, count[0] + len(b)))
         equal(count[0], 100000000 + 5)
 
 
@@ -726,7 +725,7 @@ def end_of_channel_ends_everything():
     with Box() as e:
         r = e.run('setsid sleep 1000 >/dev/null 2>&1 & sleep 1000 >/dev/null 2>&1 & echo $!')
         old = int(r.stdout)
-        job = e.start('setsid sleep 1000 & echo $!; sleep 1000')
+        e.start('setsid sleep 1000 & echo $!; sleep 1000')
         pid = e.expect('job_started').pid
         m = e.expect('job_data')
         start = time.monotonic()
@@ -739,7 +738,7 @@ def end_of_channel_ends_everything():
 @test
 def sigterm_ends_everything():
     with Box() as e:
-        job = e.start('sleep 1000 & echo $!; sleep 1000')
+        e.start('sleep 1000 & echo $!; sleep 1000')
         pid = e.expect('job_started').pid
         child = int(e.expect('job_data').bytes)
         e.proc.send_signal(signal.SIGTERM)
@@ -752,7 +751,7 @@ def sigterm_ends_everything():
 @test
 def a_killed_executor_takes_its_jobs_along():
     with Box() as e:
-        job = e.start('exec sleep 1000')
+        e.start('exec sleep 1000')
         pid = e.expect('job_started').pid
         os.kill(e.pid, signal.SIGKILL)
         e.proc.wait(5)
@@ -1413,7 +1412,7 @@ def racing_links_never_lead_outside():
                     equal(bytes(r.file), b'fine')
                 else:
                     assert r.end.code in (EPERM, ENOENT, ENOTDIR), r.end
-                m = e.put('a/g', b'x')
+                e.put('a/g', b'x')
                 e.file('remove', 'a/f2', recursive=True)
         finally:
             stop.set()

@@ -512,6 +512,17 @@ class Supervisor:
                 found[words[1]] = pid
         return found
 
+    def restart(self, role, sig=signal.SIGKILL):
+        """That process dies; until there is another one, and all is well."""
+        pid = self.roles()[role]
+        os.kill(pid, sig)
+        self.replaced(role, pid)
+
+    def replaced(self, role, pid):
+        """Ready alone says little: whoever asks may miss that it was not."""
+        wait_for(f"another {role}", lambda: self.roles().get(role) not in (
+            None, pid) and self.ready())
+
     def executors(self):
         return [p for p in children(self.pid)
                 if cmdline(p)[:1] == ["xbot-executor"] and alive(p)]

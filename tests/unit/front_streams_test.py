@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import front_test
 from front_peer import FILE_MAX, KIB, Answer, Call, Job, eq
 from front_test import TESTS, main, test
-from remote_peer import EXITED, KILLED, LOST, MIB, SIGNALLED, TIMED_OUT
+from remote_peer import EXITED, KILLED, LOST, MIB, SIGNALLED
 
 TESTS.clear()       # those of front_test
 
