@@ -208,6 +208,61 @@ trace(const struct chan *c, const char *arrow, uint16_t type, uint64_t serial,
 	log_trace("%s %s %s", c->name, arrow, text);
 }
 
+/*
+ * The frame that out ends with lacks these bytes.  What the socket takes of
+ * them at once is never copied; false: no memory for the rest.
+ */
+static bool
+chan_write_bulk(struct chan *c, const struct msg_bulk *b)
+{
+	struct iovec	 iov[3] = {
+		{ buf_data(&c->out), b->at },
+		{ (void *)(uintptr_t)b->bytes.p, b->bytes.len },
+		{ buf_data(&c->out) + b->at, c->out.len - b->at }
+	};
+	struct msghdr	 mh = { .msg_iov = iov, .msg_iovlen = 3 };
+	struct buf	 rest = { .secret = c->out.secret };
+	ssize_t		 rc = sendmsg(c->fd, &mh, MSG_NOSIGNAL);
+	size_t		 n = rc > 0 ? (size_t)rc : 0, skip, i;
+
+	c->sent += n;
+	if (n == c->out.len + b->bytes.len) {
+		buf_drain(&c->out, c->out.len);
+		return true;
+	}
+	for (i = 0; i < 3; i++) {
+		skip = n < iov[i].iov_len ? n : iov[i].iov_len;
+		n -= skip;
+		if (buf_add(&rest, (uint8_t *)iov[i].iov_base + skip,
+		    iov[i].iov_len - skip) == -1) {
+			buf_clear(&rest);
+			chan_fail(c, "out of memory", false);
+			return false;
+		}
+	}
+	buf_clear(&c->out);
+	c->out = rest;
+	/* It says as well whether the peer is gone. */
+	event_add(c->ev_write, NULL);
+	return true;
+}
+
+/* In order: behind what waits, and a descriptor goes with its own frame. */
+static bool
+chan_append(struct chan *c, uint16_t type, uint64_t serial, const void *body,
+    bool fd)
+{
+	const struct schema	*schema = schema_of(type);
+	struct msg_bulk		 bulk;
+
+	if (fd || c->outfds != NULL ||
+	    event_pending(c->ev_write, EV_WRITE, NULL))
+		return msg_encode(schema, &c->out, type, serial, body) == 0;
+	return msg_encode_bulk(schema, &c->out, type, serial, body,
+	    &bulk) == 0 &&
+	    (bulk.bytes.len == 0 || chan_write_bulk(c, &bulk));
+}
+
 bool
 chan_send_fd(struct chan *c, uint16_t type, uint64_t serial, const void *body,
     int fd)
@@ -224,7 +279,7 @@ chan_send_fd(struct chan *c, uint16_t type, uint64_t serial, const void *body,
 	if (fd != -1 && (o = calloc(1, sizeof(*o))) == NULL)
 		goto fail;
 	before = c->out.len;
-	if (msg_encode(schema_of(type), &c->out, type, serial, body) == -1)
+	if (!chan_append(c, type, serial, body, o != NULL))
 		goto fail;
 	if (o != NULL) {
 		o->fd = fd;
@@ -235,7 +290,7 @@ chan_send_fd(struct chan *c, uint16_t type, uint64_t serial, const void *body,
 	}
 	if (log_wants(LOG_LEVEL_TRACE))
 		trace(c, "<-", type, serial, body);
-	if (!event_pending(c->ev_write, EV_WRITE, NULL))
+	if (c->out.len > 0 && !event_pending(c->ev_write, EV_WRITE, NULL))
 		event_active(c->ev_turn, 0, 0);
 	return true;
 fail:

@@ -88,17 +88,30 @@ schema_find(const struct schema *schema, uint16_t type)
 	return NULL;
 }
 
-/* msgpack-c's output: append to the buf, whole or not at all. */
+/* Where msgpack-c's output goes. */
+struct sink {
+	struct buf	*out;
+	struct msg_bulk	*bulk;		/* NULL: all of it to out */
+};
+
+/* Whole or not at all. */
 static int
 pack_write(void *arg, const char *p, size_t n)
 {
-	return buf_add(arg, p, n);
+	struct sink *s = arg;
+
+	if (s->bulk == NULL || n < MSG_BULK || s->bulk->bytes.len > 0)
+		return buf_add(s->out, p, n);
+	s->bulk->bytes = (struct slice){ p, n };
+	s->bulk->at = s->out->len;
+	return 0;
 }
 
-int
-msg_encode(const struct schema *schema, struct buf *out, uint16_t type,
+static int
+encode(const struct schema *schema, const struct sink *sink, uint16_t type,
     uint64_t serial, const void *body)
 {
+	struct buf		*out = sink->out;
 	const struct message	*m;
 	msgpack_packer		 pk;
 	size_t			 before = out->len, n;
@@ -109,7 +122,7 @@ msg_encode(const struct schema *schema, struct buf *out, uint16_t type,
 		errno = EINVAL;
 		return -1;
 	}
-	msgpack_packer_init(&pk, out, pack_write);
+	msgpack_packer_init(&pk, (void *)(uintptr_t)sink, pack_write);
 	if (buf_add(out, "\0\0\0\0", 4) == -1 ||
 	    msgpack_pack_array(&pk, 2u + m->nfields) != 0 ||
 	    msgpack_pack_uint16(&pk, type) != 0 ||
@@ -124,6 +137,8 @@ msg_encode(const struct schema *schema, struct buf *out, uint16_t type,
 			goto fail;
 	}
 	n = out->len - before - 4;
+	if (sink->bulk != NULL)
+		n += sink->bulk->bytes.len;
 	if (n > FRAME_MAX) {
 		errno = EMSGSIZE;
 		goto fail;
@@ -137,6 +152,25 @@ msg_encode(const struct schema *schema, struct buf *out, uint16_t type,
 fail:
 	out->len = before;
 	return -1;
+}
+
+int
+msg_encode(const struct schema *schema, struct buf *out, uint16_t type,
+    uint64_t serial, const void *body)
+{
+	const struct sink sink = { out, NULL };
+
+	return encode(schema, &sink, type, serial, body);
+}
+
+int
+msg_encode_bulk(const struct schema *schema, struct buf *out, uint16_t type,
+    uint64_t serial, const void *body, struct msg_bulk *bulk)
+{
+	const struct sink sink = { out, bulk };
+
+	*bulk = (struct msg_bulk){ { NULL, 0 }, 0 };
+	return encode(schema, &sink, type, serial, body);
 }
 
 static int

@@ -132,6 +132,21 @@ int	 msg_encode(const struct schema *, struct buf *, uint16_t type,
 	    uint64_t serial, const void *body);
 
 /*
+ * The same, but a field of MSG_BULK bytes and more is left out, for a sender
+ * that need not copy it: bytes, lent from body, belong at that place in the
+ * buf's content.  bytes.len is 0 when there is none.
+ */
+#define MSG_BULK	(16 * 1024)
+
+struct msg_bulk {
+	struct slice	bytes;
+	size_t		at;
+};
+
+int	 msg_encode_bulk(const struct schema *, struct buf *, uint16_t type,
+	    uint64_t serial, const void *body, struct msg_bulk *);
+
+/*
  * The type of a frame that guard_check has passed, 0 when it has none.
  */
 uint16_t msg_peek(const uint8_t *, size_t);
