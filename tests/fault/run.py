@@ -22,8 +22,7 @@ sys.path[:0] = [os.path.join(HERE, "../lib"), os.path.join(HERE,
 
 from execs import bad, good
 from xbot import (ROLES, ROOT, Client, Supervisor, Tap, alive, children,
-                  cmdline, descendants, marked, sanitized, tests_of,
-                  verdict, wait_for)
+                  marked, ours_below, sanitized, tests_of, verdict, wait_for)
 
 HONEST = {"EOFFLINE", "EIO", "ETIMEDOUT"}
 
@@ -232,11 +231,11 @@ def test_kill_executor(t, sup):
 def test_kill_runner(t, sup):
     runner = sup.runner("alice")
     flight = Flight(sup, "alice")
-    below = descendants(runner.pid)
+    below = ours_below(runner.pid)
     os.kill(runner.pid, signal.SIGKILL)
     runner.process.wait()
-    wait_for("its executor's end", lambda: not any(
-        alive(p) and "xbot" in (cmdline(p) or [""])[0] for p in below))
+    wait_for("its executor's end",
+             lambda: not any(alive(p) for p in below))
     t.ok(True, "its executor ends")
     runner.wait_online(False)
     a = sup.client.call("GET", "/v1/users/alice/route")
@@ -323,13 +322,11 @@ def test_kill_supervisor(t, sup):
     before = table(sup)
     token = sup.token
     flight = Flight(sup, "bob")
-    below = descendants(sup.pid)
+    below = ours_below(sup.pid)
     os.kill(sup.pid, signal.SIGKILL)
     sup.process.wait()
     flight.check(t, True)
-    wait_for("the children's end", lambda: not any(
-        alive(p) and (cmdline(p) or [""])[0].startswith("xbot-")
-        for p in below))
+    wait_for("the children's end", lambda: not any(alive(p) for p in below))
     t.ok(True, "its processes end with it")
     wait_for("the command's end", lambda: not marked(flight.mark))
     t.ok(True, "and so does the command")

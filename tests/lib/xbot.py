@@ -179,6 +179,13 @@ def cmdline(pid):
         return []
 
 
+def ours_below(pid):
+    """Those of its descendants that are programs of ours.  Asked while they
+    run: one that ends has no name any more, but may still hold a port."""
+    return [p for p in descendants(pid)
+            if (cmdline(p)[:1] or [""])[0].startswith("xbot-")]
+
+
 def marked(mark):
     """Pids whose environment holds the mark (zombies have none)."""
     found = []
@@ -558,7 +565,7 @@ class Supervisor:
             c.close()
         for r in self.runners:
             r.stop()
-        below = descendants(self.pid)
+        below = ours_below(self.pid)
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         else:
@@ -583,11 +590,9 @@ class Supervisor:
         self.process = None
 
     def left(self, below):
-        """Of the processes below us, those of ours that still run."""
-        ours = [p for p in below if alive(p) and
-                (cmdline(p)[:1] or [""])[0].startswith("xbot-")]
-        return sorted(set(ours + (self.slots.running() if self.slots
-                                  else [])))
+        """Of these, and of all in our slots, those that still run."""
+        return sorted({p for p in below if alive(p)} | set(
+            self.slots.running() if self.slots else []))
 
     def close(self):
         self.stop()
@@ -684,7 +689,7 @@ class Runner:
     def stop(self, sig=signal.SIGTERM):
         if self.process is None:
             return
-        below = descendants(self.pid)
+        below = ours_below(self.pid)
         self.process.send_signal(sig)
         try:
             self.process.wait(DEADLINE)
@@ -693,9 +698,8 @@ class Runner:
             self.process.kill()
             self.process.wait()
         try:
-            wait_for("runner's executor", lambda: not any(
-                alive(p) and "xbot" in (cmdline(p)[:1] or [""])[0]
-                for p in below), 10)
+            wait_for("runner's executor",
+                     lambda: not any(alive(p) for p in below), 10)
         except TimeoutError:
             self.sup.problems.append(f"runner {self.name} left " + str(
                 [cmdline(p) for p in below if alive(p)]))
