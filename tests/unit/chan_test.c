@@ -43,6 +43,7 @@ struct side {
 	unsigned int	 data, logs, peers, closed;
 	bool		 protocol;
 	uint64_t	 offset;
+	bool		 bad;
 	int		 fd;
 	bool		 free_in_handler;
 };
@@ -60,6 +61,29 @@ on_data(struct chan *c, const struct msg *m)
 		chan_free(c);
 		s->chan = NULL;
 	}
+}
+
+/* Other bytes at every place of the stream. */
+static uint8_t
+byte_at(uint64_t at)
+{
+	return (uint8_t)((at * 31) >> 5);
+}
+
+/* A message with a field behind the bytes. */
+static void
+on_ws_send(struct chan *c, const struct msg *m)
+{
+	const struct ctl_ws_send	*s = m->body;
+	struct side			*side = chan_arg(c);
+	const uint8_t			*p = s->bytes.p;
+	size_t				 i;
+
+	side->bad |= !s->secret || s->opcode != 2;
+	for (i = 0; i < s->bytes.len; i++)
+		side->bad |= p[i] != byte_at(side->offset + i);
+	side->offset += s->bytes.len;
+	side->data++;
 }
 
 static void
@@ -93,9 +117,10 @@ static const struct rule rules_v[] = {
 	{ EXEC_JOB_DATA, 1, on_data },
 	{ CTL_LOG, 2, on_log },
 	{ CTL_PEER, STATES_ALL, on_peer },
+	{ CTL_WS_SEND, STATES_ALL, on_ws_send },
 };
-static const struct rules ours = { rules_v, 3, FROM_H | FROM_P | FROM_F,
-    closed };
+static const struct rules ours = { rules_v, 4,
+    FROM_H | FROM_P | FROM_F | FROM_R, closed };
 static const struct rules executors = { rules_v, 1, FROM_E, closed };
 
 static void
@@ -161,6 +186,36 @@ test_bulk_and_descriptors(void)
 	b.fd = -1;
 	assert(read(pipefd[0], &byte, 1) == 0);
 	close(pipefd[0]);
+	pair_end(&a, &b);
+}
+
+/* What is lent to a send is not looked at afterwards, whatever became of it:
+ * sent at once, in part, or behind what waits. */
+static void
+test_bulk_content(void)
+{
+	static const size_t	sizes[] = { MSG_BULK - 1, MSG_BULK, 1,
+				    FRAME_CHUNK, MSG_BULK + 1, FRAME_CHUNK };
+	static uint8_t		chunk[FRAME_CHUNK];
+	struct side		a, b;
+	struct ctl_ws_send	s = { .opcode = 2, .secret = true };
+	uint64_t		at = 0;
+	unsigned int		i;
+	size_t			n;
+	bool			waited = false;
+
+	pair(&a, &b, &ours);
+	for (i = 0; i < 60; i++) {
+		s.bytes = (struct slice){ chunk, sizes[i % 6] };
+		for (n = 0; n < s.bytes.len; n++)
+			chunk[n] = byte_at(at++);
+		assert(chan_send(a.chan, CTL_WS_SEND, i, &s));
+		memset(chunk, 0, sizeof(chunk));
+		turn(i % 20 == 19 ? 1 : 0);
+		waited |= chan_is_full(a.chan);
+	}
+	turn(400);
+	assert(waited && b.data == 60 && b.offset == at && !b.bad && b.closed == 0);
 	pair_end(&a, &b);
 }
 
@@ -255,6 +310,7 @@ main(void)
 	log_init("chan_test", LOG_LEVEL_ERROR);
 	base = event_base_new();
 	test_bulk_and_descriptors();
+	test_bulk_content();
 	test_offences();
 	test_free_and_gone();
 	test_queue_full();
