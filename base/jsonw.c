@@ -55,17 +55,19 @@ put(struct jsonw *w, const void *p, size_t n)
 		w->bad = true;
 }
 
+/* c is below 0x80. */
 static void
 escape(struct jsonw *w, uint8_t c)
 {
-	static const char	 from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+	static const char	 letter[0x80] = {
+		['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f',
+		['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'
+	};
+	const char		 pair[2] = { '\\', letter[c] };
 	char			 s[8];
-	const char		*hit;
 
-	if (c != '\0' && (hit = strchr(from, c)) != NULL) {
-		s[0] = '\\';
-		s[1] = to[hit - from];
-		put(w, s, 2);
+	if (pair[1] != '\0') {
+		put(w, pair, 2);
 		return;
 	}
 	(void)snprintf(s, sizeof(s), "\\u%04x", c);
