@@ -23,7 +23,7 @@ import execs
 import files
 import streams
 import tasks
-from life import FLOOD, broken, restart, sleeper
+from life import FLOOD, broken, sleeper
 from run import Place, compare
 from sandboxes import IMAGE, Sandboxes, container, images, root_of
 from ws import WebSocket
@@ -76,7 +76,7 @@ def test_kills(t, s):
     before = container(s.engine, "xbot-bob")["State"]["StartedAt"]
     for role in ("docker", "box"):
         thread, lines = sleeper(s, "bob")
-        restart(s, role)
+        s.restart(role)
         thread.join()
         broken(t, lines, "lost|ended", f"kill -9 of {role}: what ran")
         t.eq(s.sh("bob", "echo again"), "again\n", f"{role}: served again")
@@ -109,7 +109,7 @@ def test_hostile(t, s):
     mark = s.log.mark()
     before = container(s.engine, "xbot-bob")["State"]["StartedAt"]
     for role in ("box", "docker", "box"):
-        restart(s, role)
+        s.restart(role)
         t.eq(s.sh("bob", "echo mine"), "mine\n", f"{role}: served")
     t.eq([x for x in s.log.since(mark) if "broke" in x], [],
          "nothing but frames has come")
@@ -118,7 +118,7 @@ def test_hostile(t, s):
     s.client.call("DELETE", f"/v1/users/bob/tasks/{ident}")
     s.sh("bob", "rm /.xbot/executor; printf '#!/bin/sh\\nyes' >/.xbot/executor;"
          " chmod 755 /.xbot/executor")
-    restart(s, "box")
+    s.restart("box")
     t.eq(s.sh("bob", "echo mine"), "mine\n", "another program in the place of "
          "ours is replaced")
 
