@@ -155,6 +155,19 @@ chan_set_state(struct chan *c, uint32_t state)
 }
 
 void
+chan_pause(struct chan *c)
+{
+	event_del(c->ev_read);
+}
+
+void
+chan_resume(struct chan *c)
+{
+	if (c->why == NULL && !c->freed)
+		event_add(c->ev_read, NULL);
+}
+
+void
 chan_secret(struct chan *c)
 {
 	if (c != NULL && c->out.len > 0)

@@ -81,8 +81,14 @@ const char	*chan_name(const struct chan *);
 void		 chan_set_rules(struct chan *, const struct rules *);
 void		 chan_set_state(struct chan *, uint32_t);
 
+/* Until resumed nothing is read, nor the other side's end seen; what is sent
+ * leaves all the same. */
+void		 chan_pause(struct chan *);
+void		 chan_resume(struct chan *);
+
 /*
- * Queue a message; it is written when the loop turns.  body is the struct of
+ * Queue a message; it is written when the loop turns, or, when it is large, at
+ * once as far as the socket takes it.  body is the struct of
  * the type, lent.  false when it could not be encoded (EMSGSIZE: a field over its
  * maximum), or the channel is closed.  A NULL channel is a closed one.
  */

@@ -55,6 +55,7 @@ static struct event_base	*base;
 static struct chan		*parent;
 static enum role		 role = ROLE_MAX;
 static bool			 require;
+static bool			 serving;	/* privileges are entered */
 static struct peer		 peers[ROLE_MAX];
 static unsigned int		 lines_dropped;
 
@@ -235,6 +236,9 @@ on_peer(struct chan *c, const struct msg *m)
 	    &peer->wrapped, arg);
 	if (peer->chan == NULL)
 		fatal("edge to %s", policy_get(p->role)->name);
+	/* What it says is for a process that is set up and locked in. */
+	if (!serving)
+		chan_pause(peer->chan);
 	if (ops->peer_up != NULL)
 		ops->peer_up(p->role, peer->chan);
 }
@@ -265,6 +269,7 @@ on_go(struct chan *c, const struct msg *m)
 				    PRIV_PREFER };
 	struct priv_result	result;
 	struct ctl_ready	ready;
+	size_t			i;
 
 	if (ops->prepare != NULL && !ops->prepare(role, &opts))
 		exit(1);
@@ -273,6 +278,10 @@ on_go(struct chan *c, const struct msg *m)
 	if (ops->entered != NULL && !ops->entered())
 		exit(1);
 	chan_set_state(c, CHILD_SERVING);
+	serving = true;
+	for (i = 0; i < ROLE_MAX; i++)
+		if (peers[i].chan != NULL)
+			chan_resume(peers[i].chan);
 	ready.achieved = slice_str(result.text);
 	chan_send(c, CTL_READY, 0, &ready);
 }

@@ -48,7 +48,8 @@ struct child_ops {
 	const struct rule *from_parent;
 	size_t		  nfrom_parent;
 	/* An edge came (again); lent.  Return the rules of that peer and set *arg, or
-	 * NULL when this process has no such edge.  The chan is given to peer_up. */
+	 * NULL when this process has no such edge.  The chan is given to peer_up;
+	 * it is not read before entered() has returned. */
 	const struct rules *(*peer_rules)(enum role, void **arg);
 	void		 (*peer_up)(enum role, struct chan *);
 	/* Before the privileges: open, warm up; may fill priv_opts.  After:

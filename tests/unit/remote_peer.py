@@ -370,7 +370,7 @@ class Session:
 
 class World:
     def __init__(self, binary, limit=700 * MIB, budget=2048 * MIB, level=2,
-                 edges=('ledger', 'front', 'control')):
+                 edges=('ledger', 'front', 'control'), go=True):
         ours, theirs = socket.socketpair()
 
         def fd3():
@@ -391,9 +391,13 @@ class World:
         self.configure(limit, budget)
         for edge in edges:
             self.edge(edge)
+        self.token('tok', 'alice', 'laptop')
+        if go:
+            self.go()
+
+    def go(self):
         self.parent.send('go')
         assert self.until(lambda: self.ready), self.lines
-        self.token('tok', 'alice', 'laptop')
 
     def configure(self, limit, budget):
         self.parent.send('conf_remote', message_limit=limit,

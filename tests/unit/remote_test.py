@@ -38,6 +38,22 @@ def refused(m, code, part=''):
     assert part in m.text, m.text
 
 
+# --- the start ---
+
+@test(level=4, go=False)
+def peers_wait(w):
+    """Nobody is heard before the process is set up and locked in."""
+    def traced(text):
+        return sum(text in line for line in w.lines)
+    Conn(w, 'alice')
+    for n in range(1, 4):       # so often its loop has turned since
+        w.parent.send('log_level', level=4)
+        assert w.until(lambda n=n: traced('parent -> log_level') == n)
+    eq(traced('front -> '), 0)
+    w.go()
+    assert w.until(lambda: traced('front -> ws_open') == 1)
+
+
 RESULT = {'stdout': '', 'stderr': '', 'exit_code': 0, 'timed_out': False}
 
 

@@ -634,7 +634,7 @@ keepalive(void)
 	static struct side s;
 	int fd = begin(&s, 0), i;
 
-	ws_set_keepalive(s.ws, 40, 200);
+	ws_set_keepalive(s.ws, 40, 2000);
 	for (i = 0; i < 20; i++) {		/* any byte is a sign of life */
 		get(fd, 25);
 		say(fd, 0x8a, "", 0, 10);
@@ -642,7 +642,7 @@ keepalive(void)
 	CHECK(s.closed == 0 && s.pongs == 20);
 	get(fd, 50);
 	CHECK(in_len >= 2 && in[0] == 0x89 && in[1] == 0);
-	CHECK(get(fd, 400) == 1 && s.closed == 1);
+	CHECK(get(fd, 4000) == 1 && s.closed == 1);
 	close(fd);
 	turns_ms(4);
 }
