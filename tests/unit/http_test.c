@@ -31,7 +31,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -40,6 +39,7 @@
 #include "supervisor/front/error.h"
 #include "supervisor/front/http.h"
 #include "supervisor/front/http_int.h"
+#include "tests/unit/turns.h"
 
 #define MIB	(1024 * 1024)
 
@@ -61,7 +61,6 @@ static struct {
 	int		 pattern;	/* the body's bytes tell their place */
 } seen;
 
-static struct event_base	*base;
 static struct http_server	*srv;
 static char			 answer[4 * MIB];
 static size_t			 answer_len;
@@ -224,32 +223,6 @@ static const struct http_server_ops app_ops = { .on_request = app_request };
 
 /* --- the client --- */
 
-static uint64_t
-ms_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-static void
-turn(void)
-{
-	event_base_loop(base, EVLOOP_NONBLOCK);
-}
-
-static void
-turns_ms(unsigned int ms)
-{
-	uint64_t end = ms_now() + ms;
-
-	do {
-		turn();
-		usleep(500);
-	} while (ms_now() < end);
-}
-
 static int
 client(void)
 {
@@ -288,26 +261,24 @@ say(int fd, const char *text, size_t step)
 
 /* Reads until EOF (returns 1) or quiet for that long (returns 0). */
 static int
-get(int fd, unsigned int quiet)
+get(int fd, unsigned int ms)
 {
-	uint64_t last = ms_now();
-	ssize_t n;
+	struct quiet q = { 0 };
+	ssize_t n = -1;
+	bool eof = false;
 
 	answer_len = 0;
-	while (ms_now() - last < quiet) {
+	while (!eof && !is_quiet(&q, n > 0, ms)) {
 		turn();
 		n = recv(fd, answer + answer_len,
 		    sizeof(answer) - 1 - answer_len, 0);
-		if (n > 0) {
+		if (n > 0)
 			answer_len += (size_t)n;
-			last = ms_now();
-		} else if (n == 0 || (n == -1 && errno != EAGAIN))
-			break;
 		else
-			usleep(200);
+			eof = n == 0 || errno != EAGAIN;
 	}
 	answer[answer_len] = '\0';
-	return ms_now() - last < quiet;
+	return eof;
 }
 
 static int

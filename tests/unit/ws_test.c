@@ -27,7 +27,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/bufferevent.h>
@@ -36,6 +35,7 @@
 #include "base/log.h"
 #include "base/ws.h"
 #include "base/ws_client.h"
+#include "tests/unit/turns.h"
 
 #define MIB	(1024 * 1024)
 
@@ -59,7 +59,6 @@ struct side {
 	int		 open;
 };
 
-static struct event_base	*base;
 static unsigned char		 in[3 * MIB];
 static size_t			 in_len;
 
@@ -131,26 +130,6 @@ static const struct ws_ops ops = {
 
 /* --- the peer by hand --- */
 
-static uint64_t
-ms_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-static void
-turns_ms(unsigned int ms)
-{
-	uint64_t end = ms_now() + ms;
-
-	do {
-		event_base_loop(base, EVLOOP_NONBLOCK);
-		usleep(200);
-	} while (ms_now() < end);
-}
-
 static int
 begin(struct side *s, int flags)
 {
@@ -195,31 +174,25 @@ put(int fd, const void *data, size_t len, size_t step)
 			p += w;
 			len -= (size_t)w;
 		}
-		event_base_loop(base, EVLOOP_NONBLOCK);
+		turn();
 	}
 }
 
-/* Reads until EOF (1) or quiet (0): no byte for some time and some turns,
- * for a busy machine may not have let us have a turn. */
+/* Reads until EOF (1) or quiet (0). */
 static int
-get(int fd, unsigned int quiet)
+get(int fd, unsigned int ms)
 {
-	uint64_t last = ms_now();
-	unsigned int turns = 0;
-	ssize_t n;
+	struct quiet q = { 0 };
+	ssize_t n = -1;
 
 	in_len = 0;
-	while (ms_now() - last < quiet || turns++ < 10) {
-		event_base_loop(base, EVLOOP_NONBLOCK);
+	while (!is_quiet(&q, n > 0, ms)) {
+		turn();
 		n = recv(fd, in + in_len, sizeof(in) - in_len, 0);
-		if (n > 0) {
+		if (n > 0)
 			in_len += (size_t)n;
-			last = ms_now();
-			turns = 0;
-		} else if (n == 0 || errno != EAGAIN)
+		else if (n == 0 || errno != EAGAIN)
 			return 1;
-		else
-			usleep(100);
 	}
 	return 0;
 }
@@ -575,7 +548,7 @@ pressure(void)
 		w = send(fd, data, sizeof(data), MSG_NOSIGNAL);
 		if (w > 0)
 			sent += (size_t)w;
-		event_base_loop(base, EVLOOP_NONBLOCK);
+		turn();
 	}
 	CHECK(s.parts == 1 && sent < 2 * MIB);
 	CHECK(mallinfo2().uordblks < before + 4 * MIB);
@@ -586,7 +559,7 @@ pressure(void)
 		    sizeof(data) : 100 * MIB - sent, MSG_NOSIGNAL);
 		if (w > 0)
 			sent += (size_t)w;
-		event_base_loop(base, EVLOOP_NONBLOCK);
+		turn();
 	}
 	turns_ms(5);
 	CHECK(sent == 100 * MIB && s.messages == 1 && s.len == 100 * MIB);
@@ -602,15 +575,16 @@ pressure(void)
 
 	/* who does not read is dropped; who reads slowly is not */
 	fd = begin(&s, 0);
-	ws_set_stall(s.ws, 100);
+	ws_set_stall(s.ws, 1000);
 	while (ws_send(s.ws, WS_BINARY, 1, data, sizeof(data)) == 0)
 		;
-	for (i = 0; i < 30; i++) {
+	for (i = 0; i < 130; i++) {
 		turns_ms(10);
-		(void)!recv(fd, in, 10000, 0);
+		(void)!recv(fd, in, 2000, 0);
 	}
 	CHECK(s.closed == 0);
-	turns_ms(400);
+	for (i = 0; i < 100 && s.closed == 0; i++)
+		turns_ms(100);
 	CHECK(s.closed == 1 && s.code == WS_ABNORMAL);
 	close(fd);
 
