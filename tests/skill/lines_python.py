@@ -152,6 +152,22 @@ fine("library that takes names",
      "p.parse_args(['--n', '3']).n, timeit.timeit(lambda: 1, number=1) >= 0,"
      " typing.get_type_hints(D)['a'] is int])",
      "['i', {'a': 1, 'b': None}, 3, True, True]")
+fine("what C functions import for themselves",
+     "import datetime, time\n"
+     "bot.reply([datetime.datetime.strptime('2023', '%Y').year, "
+     "time.strptime('7', '%d').tm_mday])", "[2023, 7]")
+fine("help of argparse tells types",
+     "import argparse\np = argparse.ArgumentParser(prog='x')\n"
+     "p.add_argument('a', type=int, help='an %(type)s')\n"
+     "bot.reply('an int' in p.format_help())", "True")
+line("argparse sets no hidden name", policies=R, code="import argparse\n"
+     "class N: pass\np = argparse.ArgumentParser(prog='x')\n"
+     "p.add_argument('--a', dest='__name__')\n"
+     "p.parse_args(['--a', '1'], N())", want=error(
+         "PermissionError",
+         'Cannot access "__name__" because it starts with "_"'))
+refused("the modules that C functions import", "import _strptime",
+        variable(1, "_strptime"))
 line("print to a file of the skill", policies=R,
      code="import io\nf = io.StringIO()\nprint('x', 1, sep='-', file=f)\n"
      "bot.reply(f.getvalue().strip())", replies=["x-1"])

@@ -120,17 +120,20 @@ def patch_typing():
 
 def patch_argparse():
     """Arguments are kept in attributes of any name, of any object; its own
-    objects it may look into."""
-    def guarded(bare):
+    objects it may look into.  Helps and errors tell the names of types."""
+    own = {argparse._UNRECOGNIZED_ARGS_ATTR}
+
+    def guarded(bare, free):
         def call(thing, name, *more):
-            if type(thing).__module__ != "argparse" and \
-                    name != argparse._UNRECOGNIZED_ARGS_ATTR:
+            if type(thing).__module__ != "argparse" and name not in free:
                 check_attribute(name)
             return guard_value(bare(thing, name, *more))
         return call
 
-    for bare in (getattr, setattr, hasattr, delattr):
-        vars(argparse)[bare.__name__] = guarded(bare)
+    for bare, free in ((getattr, own | {"__name__"}),
+                       (hasattr, own | {"__name__"}),
+                       (setattr, own), (delattr, own)):
+        vars(argparse)[bare.__name__] = guarded(bare, free)
 
 
 def patch_dataclasses():
