@@ -38,6 +38,9 @@ class Pattern:
 class TriggerEvent:
     """The HTTP request that called."""
 
+    # the class by its name in JSON: whoever reads that knows it so
+    __module__ = "SkillRunner.bot.trigger_event"
+
     def __init__(self, wire):
         self.content_type = wire.get("ContentType")
         self.http_method = wire.get("HttpMethod")
