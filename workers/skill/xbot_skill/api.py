@@ -22,6 +22,14 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 contexts = {}
 
 
+class HTTPError(OSError):
+    """An answer that is a failure; ABBOT_ENV=test shows name and text."""
+
+    def __init__(self, status, reason, url):
+        side = "Client" if status < 500 else "Server"
+        super().__init__(f"{status} {side} Error: {reason} for url: {url}")
+
+
 def tls_context(verify):
     """Made at first use: reading the authorities takes 20 ms."""
     if verify not in contexts:
@@ -41,7 +49,7 @@ def connect(url, parts):
 
 
 def exchange(method, url, headers, body):
-    """One request: status, Location header, body."""
+    """One request: status, reason, Location header, body."""
     parts = urlsplit(url)
     target = (parts.path or "/") + ("?" + parts.query if parts.query or
                                     "?" in url else "")
@@ -50,7 +58,8 @@ def exchange(method, url, headers, body):
         connection.request(method, quote(target, "!#$%&'()*+,/:;=?@[]~"),
                            body, headers)
         answer = connection.getresponse()
-        return answer.status, answer.getheader("Location"), answer.read()
+        return (answer.status, answer.reason, answer.getheader("Location"),
+                answer.read())
     finally:
         connection.close()
 
@@ -72,7 +81,8 @@ def follow(method, url, headers, body):
     """A request and the redirects it meets.  The token goes to the server it
     is for and to no other."""
     for _ in range(MAX_REDIRECTS + 1):
-        status, location, answer = exchange(method, url, headers, body)
+        status, reason, location, answer = exchange(method, url, headers,
+                                                    body)
         if status not in REDIRECTS or location is None:
             break
         dropped = set()
@@ -86,7 +96,7 @@ def follow(method, url, headers, body):
         headers = {name: value for name, value in headers.items()
                    if name not in dropped}
     if not 200 <= status < 300:
-        raise OSError(f"{method} {url}: status {status}")
+        raise HTTPError(status, reason, url)
     return answer
 
 

@@ -140,14 +140,20 @@ def load_users(wire):
     return [] if wire is None else [load_user(user) for user in wire]
 
 
+def load_field(wire):
+    if wire is None:
+        return None
+    return UserProfileField(wire.get("id"), wire.get("value"),
+                            wire.get("alt"))
+
+
 def load_profile(wire):
     """A profile.  The API answers in camelCase and the basic members are
     read in PascalCase, so they come out None: skills know it so."""
     user = load_user(wire)
     if user is None:
         return None
-    fields = {name: field and UserProfileField(
-                  field.get("id"), field.get("value"), field.get("alt"))
-              for name, field in wire["customFields"].items()}
+    fields = wire.get("customFields")
+    fields = {name: load_field(fields[name]) for name in fields}
     return UserProfile(user.id, user.user_name, user.name, user.email,
                        user.location, fields)

@@ -32,11 +32,11 @@ class Room(RoomMessageTarget):
         return f"#{self.name}"
 
 
-class RoomIdentifier:
-    """A room of a customer."""
+class RoomIdentifier(RoomMessageTarget):
+    """A room of a customer; it can be written to."""
 
     def __init__(self, id, name):
-        self.id = id
+        super().__init__(id)
         self.name = name
 
 
@@ -69,8 +69,9 @@ def plain(value):
 def load_room(wire, platform_type=None):
     """A room object.  Without a platform of the message or one of its own it
     counts as unit test, so that its text is #name: skills know it so."""
-    return Room(wire.get("Id"), wire.get("Name"),
-                platform_type or PlatformType.parse(wire.get("PlatformType")))
+    if platform_type is None:
+        platform_type = PlatformType.parse(wire.get("PlatformType"))
+    return Room(wire.get("Id"), wire.get("Name"), platform_type)
 
 
 def load_message_room(skill):

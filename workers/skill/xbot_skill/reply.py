@@ -42,9 +42,10 @@ def wire_options(bot, given):
     """Who gets a reply, when it is not simply the conversation."""
     to = address_of(given.get("to"))
     if given.get("ephemeral") is True:
-        reader = to or address_of(bot.from_user)
+        # without a reader it must fail: the whole room would see it
+        reader = to or bot.from_user.get_chat_address()
         to = ChatAddress(ChatAddressType.ROOM, bot.room.id,
-                         ephemeral_user_id=reader and reader.id)
+                         ephemeral_user_id=reader.id)
     return {} if to is None else {"to": to.toJSON()}
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 
-CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+CAPITALS = re.compile(r"(?<!^)([A-Z]+)")
 
 
 class Node:
@@ -21,7 +21,7 @@ class Node:
 def grow(value):
     """The tree of a JSON value."""
     if isinstance(value, dict):
-        return Node({CAPITAL.sub("_", name).lower(): grow(member)
+        return Node({CAPITALS.sub(r"_\1", name).lower(): grow(member)
                      for name, member in value.items()})
     if isinstance(value, list):
         return [grow(member) for member in value]

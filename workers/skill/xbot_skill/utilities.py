@@ -42,7 +42,7 @@ class Utilities:
         found = SLACK_URL.fullmatch(url)
         if found is None:
             return None
-        room = found["id"][0] in "Cc"
+        room = found["id"].startswith("C")
         target = (RoomMessageTarget if room else UserMessageTarget)(
             found["id"])
         if found["thread"]:
