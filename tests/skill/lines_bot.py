@@ -116,6 +116,11 @@ line("conversation with nothing in it",
      "c = bot.conversation\n"
      "bot.reply([c.id, c.room, c.started_by, c.created, c.members])",
      ["[None, None, None, None, None]"], change=top(ConversationInfo={}))
+line("a room token has the message's platform, unit test too",
+     "bot.reply(bot.tokenized_arguments[0])", ["#lab"],
+     change=skill(PlatformType="UnitTest", TokenizedArguments=[{
+         "Value": "x", "OriginalText": "x", "Room": {
+             "Id": "C2", "Name": "lab", "PlatformType": "Slack"}}]))
 line("conversation's room has the message's platform",
      "bot.reply(str(bot.conversation.room))", ["<#C2|lab>"],
      change=top(ConversationInfo={"Room": {"Id": "C2", "Name": "lab"}}))
@@ -177,6 +182,11 @@ line("skill_data of a list of words",
      "str(bot.skill_data.x_list[1])])",
      ["[5, '{\"deep_name\": 5}']"],
      change=skill(XList=[1, {"DeepName": 5}]))
+line("skill_data of a run of capitals",
+     "bot.reply([bot.skill_data.x_htmltext, "
+     "sorted(vars(bot.skill_data.headers))])",
+     ["[1, ['x-_api-_key']]"], policies=("none", "permissive"),
+     change=skill(XHTMLText=1, Headers={"X-API-Key": 2}))
 line("logger", "bot.logger.debug('x')\nbot.reply(bot.logger.name)", ["Bot"])
 line("responses are taken unconverted",
      "bot.responses.append(5)\nbot.responses.append(None)\nbot.reply('x')",
@@ -209,6 +219,10 @@ line("ephemeral to another",
      "bot.reply('x', ephemeral=True, to=bot.users.get_target('U5'))", [],
      change=active, answers=[SENT], calls=[reply("x", {"to": {
          "Type": 1, "Id": "C001", "EphemeralUser": "U5"}})])
+line("ephemeral to nobody is not sent", "bot.reply('x', ephemeral=True)",
+     change=active_unsent,
+     want=error("AttributeError", "'NoneType' object has no attribute "
+                "'get_chat_address'"))
 line("buttons",
      "bot.reply_with_buttons('x', [Button('a'), Button('b', 'c', 'primary')],"
      " buttons_label='l', color='#fff', to=bot.room)\n"
@@ -272,6 +286,17 @@ line("endless redirects", "bot.brain.list()", policies=("none",),
      answers=[ok(None, 302, Location="/api/skills/42/x")] * 40,
      want={"success": False, "errors": FAILED},
      calls=[("GET", "/brain?key=", None)] + [("GET", "/x", None)] * 30)
+line("test mode shows a status", """
+try:
+    bot.brain.delete('k')
+except Exception as e:
+    bot.reply(str(e).partition(' for url: ')[0])
+    raise ValueError(type(e)) from None
+""", testing=True, answers=[ok({}, 404)],
+     calls=[("DELETE", "/brain?key=k", None)],
+     want={"replies": ["404 Client Error: Not Found"], "errors": [{
+         "errorId": "ValueError",
+         "description": "<class 'xbot_skill.api.HTTPError'>"}]})
 line("arguments that are no JSON", "bot.signal('n', object())",
      want={"success": False, "errors": FAILED})
 line("test mode shows the failure", "bot.brain.list()", testing=True,
@@ -333,6 +358,9 @@ line("a user by the API",
      answers=[ok({"id": "U5", "name": "n", "customFields": {
          "Pronouns": {"id": "X1", "value": "they", "alt": ""},
          "Empty": None}})], calls=[("GET", "/users/U5", None)])
+line("a user by the API without custom fields", "bot.users.get_user('U5')",
+     answers=[ok({"id": "U5"})], calls=[("GET", "/users/U5", None)],
+     want=error("TypeError", "'NoneType' object is not iterable"))
 CUSTOMER = {"id": 7, "name": "Shinra", "rooms": [{"id": "C1", "name": "r"}],
             "tags": ["vip"]}
 line("customers by id and name",
@@ -341,6 +369,12 @@ line("customers by id and name",
      ["[7, 'Shinra', 'r', ['vip']]"] * 2, answers=[ok(CUSTOMER)] * 2,
      calls=[("GET", "/customers/7", None),
             ("GET", "/customers/name/S%20h/%C3%A9", None)])
+
+line("to a room of a customer",
+     "bot.reply('x', to=bot.customers.get(7).rooms[0])", [], change=active,
+     answers=[ok(CUSTOMER), SENT],
+     calls=[("GET", "/customers/7", None),
+            reply("x", {"to": {"Type": 1, "Id": "C1"}})])
 
 # --- signals ---
 
@@ -375,6 +409,7 @@ for url, found in (
         ("http://t.slack.com/team/U1/p1678900000000100",
          "User/U1(1678900000.000100)"),
         ("https://t.slack.com/archives/C1?x=1&thread_ts=16.9", "Room/C1(16.9)"),
+        ("https://t.slack.com/archives/c1?thread_ts=16.9", "User/c1(16.9)"),
         ("https://slack.com/archives/C1", "None"),
         ("https://t.slack.com/archives", "None"),
         ("ftp://t.slack.com/archives/C1", "None"), ("", "None")):
@@ -399,9 +434,51 @@ for name, code, content in (
         ("raw", "raw_content = 'x'", "x"),
         ("raw over content", "content = [1]\nbot.response.raw_content = None",
          "None"),
-        ("a class", "content = int", '{"py/type": "builtins.int"}')):
+        ("a class", "content = int", '{"py/type": "builtins.int"}'),
+        ("the request's JSON", "content = bot.request.json()[0]",
+         '{"py/reduce": [{"py/type": "types.SimpleNamespace"}, '
+         '{"py/tuple": []}, {}]}'),
+        ("an exception", "content = ValueError('x')",
+         '{"py/reduce": [{"py/type": "builtins.ValueError"}, '
+         '{"py/tuple": ["x"]}]}'),
+        ("the request", "raw_content = bot.request.toJSON()[:60]",
+         '{"py/object": "SkillRunner.bot.trigger_event.TriggerEvent", ')):
     line(f"response of {name}", f"bot.response.{code}", change=trigger,
          want={"Content": content, "ContentType": None, "Headers": {}})
+for number, (code, content) in enumerate((
+        ("class L(list): pass\nx = L([1, (2,)])",
+         '{"py/object": "M.L", "py/seq": [1, {"py/tuple": [2]}]}'),
+        ("class D(dict): pass\nx = D(a=1)\nx.n = 5",
+         '{"py/object": "M.D", "a": 1, "__dict__": {"n": 5}}'),
+        ("import collections\nx = collections.namedtuple('P', 'a b')(1, 2)",
+         '{"py/object": "M.P", "py/newargs": {"py/tuple": [1, 2]}, '
+         '"py/seq": [1, 2]}'),
+        ("import collections\nx = collections.OrderedDict(a=1)",
+         '{"py/reduce": [{"py/type": "collections.OrderedDict"}, '
+         '{"py/tuple": []}, null, null, {"py/tuple": [{"py/tuple": '
+         '["a", 1]}]}]}'),
+        ("import collections\nx = collections.deque([1])",
+         '{"py/reduce": [{"py/type": "collections.deque"}, '
+         '{"py/tuple": []}, null, {"py/tuple": [1]}]}'),
+        ("import collections\nx = collections.defaultdict(int, a=1)",
+         '{"py/object": "collections.defaultdict", "a": 1, '
+         '"default_factory": {"py/type": "builtins.int"}}'),
+        ("import uuid\nx = uuid.UUID(int=1)",
+         '{"py/object": "uuid.UUID", "hex": "%032x"}' % 1),
+        ("import json\nx = [lambda: 1, json.dumps, json]",
+         '[null, {"py/function": "json.dumps"}, {"py/repr": "json/json"}]'),
+        ("import datetime\nx = datetime.datetime(2023, 1, 2, tzinfo="
+         "datetime.timezone.utc)",
+         '{"py/object": "datetime.datetime", "__reduce__": [{"py/type": '
+         '"datetime.datetime"}, ["B+cBAgAAAAAAAA==", {"py/reduce": '
+         '[{"py/type": "datetime.timezone"}, {"py/tuple": [{"py/reduce": '
+         '[{"py/type": "datetime.timedelta"}, {"py/tuple": [0, 0, 0]}]}]}]}'
+         ']]}'),
+        ("x = [1]\nx.append(x)", '[1, {"py/id": 1}]'))):
+    line(f"response of an instance {number}",
+         f"{code}\nbot.response.content = x", policies=("restrictive",),
+         change=trigger, want={"Content": content.replace(
+             "M.", "__abbot_skill__.")})
 line("response's properties",
      "r = bot.response\n"
      "r.content = {'a': 1}\nbot.reply([r.content, r.raw_content])\n"
