@@ -359,19 +359,34 @@ conf_llm_finish(struct conf_ctx *ctx)
 		    "claude-sonnet-4-20250514", &conf->from[CONF_K_LLM_MODEL]);
 }
 
+/* What asks for skills though there is no token; NULL when nothing does. */
+static const struct conf_from *
+skill_wish(const struct conf_ctx *ctx)
+{
+	static const enum conf_key	 keys[] = { CONF_K_SKILL_ONLY,
+		CONF_K_SKILL, CONF_K_SKILL_POLICY, CONF_K_SKILL_API_URL };
+	const struct conf		*conf = ctx->conf;
+	size_t				 i, n = 2;
+
+	/* alone, the variables can mean nothing else */
+	if (conf->embedded && !ctx->env_server)
+		n = sizeof(keys) / sizeof(keys[0]);
+	for (i = 0; i < n; i++)
+		if (conf->from[keys[i]].origin != CONF_FROM_DEFAULT)
+			return (&conf->from[keys[i]]);
+	return (NULL);
+}
+
 static void
 conf_skill_finish(struct conf_ctx *ctx)
 {
 	struct conf		*conf = ctx->conf;
 	struct conf_skill	*skill = &conf->skill;
-	struct conf_from	*from = &conf->from[CONF_K_SKILL_TOKEN];
+	const struct conf_from	*from = &conf->from[CONF_K_SKILL_TOKEN];
 
 	skill->enabled = from->origin != CONF_FROM_DEFAULT;
 	if (!skill->enabled) {
-		from = &conf->from[CONF_K_SKILL_ONLY];
-		if (from->origin == CONF_FROM_DEFAULT)
-			from = &conf->from[CONF_K_SKILL];
-		if (from->origin != CONF_FROM_DEFAULT)
+		if ((from = skill_wish(ctx)) != NULL)
 			conf_fault(ctx, CONF_ERROR, from, "skill: no token "
 			    "file, and ABBOT_SKILL_RUNNER_TOKEN environment "
 			    "variable not set");

@@ -100,13 +100,17 @@ def test_startup(t):
         text = want["last_line"].split(": ", 1)[1]
         if "invalid literal" not in text:    # Python's own words
             t.ok(text in p.stderr, case["name"] + ": the message", p.stderr)
-    p = subprocess.run([f"{build}/xbot-supervisor", "-d", "-f", "/dev/stdin"],
-                       env={"PATH": "/usr/bin:/bin", "HOME": "/"},
-                       input="skill only\n", capture_output=True, text=True,
-                       timeout=DEADLINE)
-    t.eq(p.returncode, 1, "no token at all")
-    t.ok("ABBOT_SKILL_RUNNER_TOKEN environment variable not set" in p.stderr,
-         "no token at all: the message", p.stderr)
+    for name, more, env in (
+            ("skill only", ["-f", "/dev/stdin"], {}),
+            ("a policy", [], {"ABBOT_SANDBOX_POLICY": "none"}),
+            ("an API", [], {"AbbotApiBaseUrl": "http://127.0.0.1:9/api"})):
+        p = subprocess.run([f"{build}/xbot-supervisor", "-d", *more],
+                           env={"PATH": "/usr/bin:/bin", "HOME": "/", **env},
+                           input="skill only\n", capture_output=True,
+                           text=True, timeout=DEADLINE)
+        t.eq(p.returncode, 1, f"{name} and no token")
+        t.ok("ABBOT_SKILL_RUNNER_TOKEN environment variable not set" in
+             p.stderr, f"{name} and no token: the message", p.stderr)
 
 
 # --- HTTP ---
