@@ -236,6 +236,11 @@ def test_crash(t, s):
     if not sanitized(build):
         a = s.run("import ctypes\nctypes.string_at(1)")
         t.match("signal 11", str(a.error), "a crash")
+    a = s.run("import os\nos.fork()\nbot.reply('a')")
+    t.eq(a.replies, ["a"], "one that forks answers once")
+    a = s.run("import os\nif os.fork() == 0: raise SystemExit\n"
+              "os.wait()\nbot.reply('parent')")
+    t.eq(a.replies, ["parent"], "its child's end is no answer")
     a = s.run("import os\nos.close(3)\nwhile True: pass")
     t.eq(a.status, 200, "a closed socket")
     a = s.run("import os, struct\nos.write(3, struct.pack('=II', 200, 2) + "

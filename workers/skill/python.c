@@ -340,10 +340,14 @@ python_run(void)
 	PyObject		*args, *rv = NULL;
 	const char		*bytes = NULL;
 	Py_ssize_t		 n = 0;
+	pid_t			 self = getpid();
 	int			 status = 0;
 
 	if ((args = read_request()) != NULL)
 		rv = PyObject_Call(run_function, args, NULL);
+	/* a skill that forked comes back twice; one process answers */
+	if (getpid() != self)
+		_exit(0);
 	if (rv == NULL ||
 	    !PyArg_ParseTuple(rv, "iy#", &status, &bytes, &n)) {
 		PyErr_Print();
