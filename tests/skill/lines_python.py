@@ -218,5 +218,13 @@ line("a module of no list", "import operator", policies=R,
      want=error("PermissionError", "Module 'operator' is not allowed in skill "
                 "code. Use a self-hosted runner (https://docs.ab.bot/chatops/"
                 "custom-runner/) if you need this module."))
+for name in ("nope", "nope.sub"):
+    line(f"no module {name}", f"import {name}",
+         want=error("ModuleNotFoundError", "No module named 'nope'"))
+line("a denied module that is not here", "import winreg",
+     policies=("permissive", "restrictive"),
+     want=error("PermissionError", "Module 'winreg' is not allowed in skill "
+                "code. Use a self-hosted runner (https://docs.ab.bot/chatops/"
+                "custom-runner/) if you need this module."))
 line("code with lines of its own ends",
      "x = 1\r\nif x:\r\n\tbot.reply('\u00e9')\r\n", ["\u00e9"])

@@ -41,7 +41,7 @@ class Gate:
             raise ImportError("attempted relative import with no known "
                               "parent package")
         if isinstance(name, str) and not self.may_have(name):
-            raise PermissionError(modules.REFUSED.format(name))
+            raise modules.refusal(name)
         return self.facade(bare_import(name, {}, None, fromlist))
 
     def facade(self, module):

@@ -3,6 +3,7 @@
 
 A name counts with everything below it.  The denied list has precedence.
 """
+import importlib.util
 
 DENIED = frozenset("""
     atexit cffi ctypes importlib inspect logging mailbox marshal mmap
@@ -63,3 +64,11 @@ def restrictive(name):
     own pseudo-module is no module."""
     return name == "__future__" or name in ASKED_BY_C or \
         not denied(name) and listed(name, ALLOWED)
+
+
+def refusal(name):
+    """Why skill code does not get a module: it may not, or there is none."""
+    top = name.partition(".")[0]
+    if not denied(name) and importlib.util.find_spec(top) is None:
+        return ModuleNotFoundError(f"No module named {top!r}", name=top)
+    return PermissionError(REFUSED.format(name))

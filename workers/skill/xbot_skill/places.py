@@ -51,11 +51,12 @@ class Conversation:
         self.created = created
         self.last_message_posted_on = last_message_posted_on
         self.members = members
-        self._first_message_id = first_message_id
+        # two underscores: so its member of toJSON() is called what it was
+        self.__first_message_id = first_message_id
 
     def get_chat_address(self):
         return ChatAddress(ChatAddressType.ROOM, self.room.id,
-                           self._first_message_id)
+                           self.__first_message_id)
 
     def toJSON(self):
         return json.dumps(self, default=plain, sort_keys=True, indent=4)
