@@ -221,6 +221,10 @@ line("a module of no list", "import operator", policies=R,
 for name in ("nope", "nope.sub"):
     line(f"no module {name}", f"import {name}",
          want=error("ModuleNotFoundError", "No module named 'nope'"))
+fine("a name that a module has not",
+     "import json\ntry:\n    from json import nope\n"
+     "except ImportError as e:\n    bot.reply([e.name, e.path[-16:], "
+     "e.path in str(e)])", "['json', 'json/__init__.py', True]")
 line("a denied module that is not here", "import winreg",
      policies=("permissive", "restrictive"),
      want=error("PermissionError", "Module 'winreg' is not allowed in skill "

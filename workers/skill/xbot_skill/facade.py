@@ -116,7 +116,12 @@ def make(module, gate):
         def __repr__(self):
             return repr(module)
 
-    return ModuleFacade(module.__name__, module.__doc__)
+    facade = ModuleFacade(module.__name__, module.__doc__)
+    path = getattr(module, "__file__", None)
+    if path is not None:
+        # an ImportError tells it
+        types.ModuleType.__setattr__(facade, "__file__", path)
+    return facade
 
 
 def forget(facade, name):
