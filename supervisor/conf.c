@@ -382,8 +382,9 @@ conf_skill_finish(struct conf_ctx *ctx)
 {
 	struct conf		*conf = ctx->conf;
 	struct conf_skill	*skill = &conf->skill;
-	const struct conf_from	*from = &conf->from[CONF_K_SKILL_TOKEN];
+	const struct conf_from	*from;
 
+	from = &conf->from[CONF_K_SKILL_TOKEN];
 	skill->enabled = from->origin != CONF_FROM_DEFAULT;
 	if (!skill->enabled) {
 		if ((from = skill_wish(ctx)) != NULL)

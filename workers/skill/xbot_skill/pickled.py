@@ -79,7 +79,7 @@ def reduction(value):
             has_own_state(value) and not hasattr(value, "__setstate__"):
         return None
     # items come as iterators
-    parts = [*parts[:3], *(items and tuple(items) for items in parts[3:])]
+    parts = [*parts[:3], *(items and tuple(items) for items in parts[3:5])]
     while parts[-1] is None:
         parts.pop()
     return parts
