@@ -214,6 +214,7 @@ worker_tell(const struct proc *p, struct chan *to)
 {
 	struct ctl_worker w = {
 		.role = (uint8_t)p->role,
+		.wanted = p->wanted,
 		.up = p->state == PROC_UP,
 		.pid = (uint32_t)p->pid,
 		.restarts = p->restarts,
@@ -413,6 +414,8 @@ proc_configure(const struct conf *new)
 			proc_stop(p);
 		else if (!p->wanted && was)
 			evtimer_del(p->timer);
+		if (p->wanted != was)
+			worker_tell_all(p);
 	}
 }
 

@@ -138,8 +138,9 @@ def listeners(w):
 
 @test()
 def ready(w):
-    def push(role, up):
-        w.parent.send('worker', role=ROLES.index(role), up=up, pid=5)
+    def push(role, up, wanted=True):
+        w.parent.send('worker', role=ROLES.index(role), wanted=wanted, up=up,
+                      pid=5)
         w.settle()
     push('ledger', True)
     push('none', True)
@@ -147,6 +148,10 @@ def ready(w):
     push('none', False)
     a = w.get('/readyz', token=None)
     eq((a.status, a.json['workers']['none']), (503, 'down'))
+    # A reload took its work away: nobody waits for it.
+    push('none', False, False)
+    a = w.get('/readyz', token=None)
+    eq((a.status, 'none' in a.json['workers']), (200, False))
 
 
 # --- routing ---
