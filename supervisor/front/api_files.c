@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proto/jobs.h"
 #include "supervisor/front/files.h"
@@ -89,7 +90,7 @@ range_parse(const char *s, uint64_t *first, uint64_t *last, bool *suffix)
 {
 	char *end;
 
-	if (strncmp(s, "bytes=", 6) != 0)
+	if (strncasecmp(s, "bytes=", 6) != 0)
 		return false;
 	s += 6;
 	*suffix = *s == '-';

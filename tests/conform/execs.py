@@ -283,6 +283,10 @@ def test_stream(t, p):
     t.eq((last.get("exit_code"), last.get("timed_out"),
           last.get("backend")), (4, False, p.backend), "the last line")
     t.ok(not any("exit_code" in x for x in lines[:-1]), "is the only such")
+    for accept in ("application/x-ndjson; charset=utf-8",
+                   "text/html;q=0.1,APPLICATION/X-NDJSON;q=0.9"):
+        a = p.aside.exec("true", headers={"Accept": accept})
+        t.match("application/x-ndjson", a.headers["Content-Type"], accept)
     a = p.aside.exec("yes 0123456789abcde | head -c 3000000",
                headers={"Accept": "application/x-ndjson"})
     text = "".join(x.get("stdout", "") for x in a.lines)

@@ -514,8 +514,10 @@ def pty(w):
         s.ask(**bad)
         m = s.text()
         eq((m['type'], m['error']['code']), ('error', 'EINVAL'))
-    s.send(1, '[1]')
-    eq(s.text()['type'], 'error')
+    for bad in ('[1]', '{}', '{"type":1}'):
+        s.send(1, bad)
+        eq(s.text()['error'], {'code': 'EINVAL',
+                               'message': 'not an object with a type'})
     s.send(1, '{')
     eq(s.text()['type'], 'error')
     # the client goes: the session with it
