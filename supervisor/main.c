@@ -327,6 +327,25 @@ start(struct conf *conf)
 	return true;
 }
 
+/*
+ * -n.  Certificates may come with a renewal, and keys be unreadable for who
+ * checks: a start would fail, the configuration is none the worse.
+ */
+static void
+check(const struct conf *conf, bool verbose)
+{
+	char fault[PATH_MAX + 256];
+
+	if (!certs_load(conf, fault, sizeof(fault)))
+		fprintf(stderr, "warning: %s\n", fault);
+	certs_discard();
+	if (verbose) {
+		conf_print(conf, stdout);
+		policy_print(stdout);
+	} else
+		fprintf(stderr, "configuration OK\n");
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -351,11 +370,7 @@ main(int argc, char *argv[])
 	if ((conf = conf_load(o.file, &co)) == NULL)
 		return 1;
 	if (o.check) {
-		if (o.verbose) {
-			conf_print(conf, stdout);
-			policy_print(stdout);
-		} else
-			fprintf(stderr, "configuration OK\n");
+		check(conf, o.verbose);
 		conf_free(conf);
 		return 0;
 	}
