@@ -294,8 +294,9 @@ signals_init(void)
 	return true;
 }
 
+/* All that may be missing or in use: a daemon says so before it is one. */
 static bool
-start(struct conf *conf)
+prepare(const struct conf *conf)
 {
 	char fault[PATH_MAX + 256];
 
@@ -303,9 +304,6 @@ start(struct conf *conf)
 		log_errorx("sandbox require: not started as root");
 		return false;
 	}
-	if (!conf->is_root)
-		log_warnx("not root: every process and every command runs as "
-		    "uid %u", getuid());
 	if (!conf->skill_only && !state_open(conf))
 		return false;
 	if (!certs_load(conf, fault, sizeof(fault))) {
@@ -318,8 +316,17 @@ start(struct conf *conf)
 		log_error("audit log %s", conf->audit);
 		return false;
 	}
-	if (!executors_init(conf) || !boxes_init(conf) ||
-	    !proc_init(base, conf) || !signals_init())
+	return executors_init(conf) && boxes_init(conf);
+}
+
+static bool
+start(const struct conf *conf)
+{
+	if (!conf->is_root)
+		log_warnx("not root: every process and every command runs as "
+		    "uid %u", getuid());
+	if ((base = event_base_new()) == NULL || !proc_init(base, conf) ||
+	    !signals_init())
 		return false;
 	certs_commit();
 	listen_commit();
@@ -353,6 +360,7 @@ main(int argc, char *argv[])
 	static struct options	 o;	/* static: until the process ends */
 	static struct conf_opts	 co;
 	struct conf		*conf;
+	enum log_level		 level;
 
 	options_parse(&o, argc, argv);
 	descriptors_clean();
@@ -374,13 +382,18 @@ main(int argc, char *argv[])
 		conf_free(conf);
 		return 0;
 	}
-	if (!o.foreground && daemon(0, 0) == -1)
-		err(1, "daemon");
-	logger_init(o.foreground, o.verbose ? LOG_LEVEL_DEBUG :
-	    reload_log_level(conf));
+	level = o.verbose ? LOG_LEVEL_DEBUG : reload_log_level(conf);
+	logger_init(true, level);
 	reload_init(o.file, &co);
 	reload_set_conf(conf);
-	if ((base = event_base_new()) == NULL || !start(conf)) {
+	if (!prepare(conf)) {
+		listen_close();
+		return 1;
+	}
+	if (!o.foreground && daemon(0, 0) == -1)
+		err(1, "daemon");
+	logger_init(o.foreground, level);
+	if (!start(conf)) {
 		listen_close();
 		return 1;
 	}

@@ -362,12 +362,17 @@ def test_deaf_runner(t, build):
 def test_daemon(t, build):
     """Without -d: leaves the terminal, logs to syslog, stops when told."""
     with Supervisor(build, start=False) as sup:
-        got = subprocess.run([f"{sup.build}/xbot-supervisor", "-f",
-                              "xbot.conf"], cwd=sup.dir,
-                             stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             env={"PATH": "/bin", **SAN}, timeout=DEADLINE,
-                             check=False)
+        def begin():
+            return subprocess.run(
+                [f"{sup.build}/xbot-supervisor", "-f", "xbot.conf"],
+                cwd=sup.dir, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env={"PATH": "/bin", **SAN}, timeout=DEADLINE, check=False)
+        with socket.create_server(("127.0.0.1", sup.port)):
+            got = begin()
+        t.eq(got.returncode, 1, "a port in use is a start error")
+        t.match("in use", got.stderr.decode(), "which is told here")
+        got = begin()
         t.eq(got.returncode, 0, "goes into the background")
         wait_for("readiness", sup.ready)
         with Client(sup.port, sup.token) as c:
