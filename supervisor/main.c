@@ -306,7 +306,8 @@ prepare(const struct conf *conf)
 	}
 	if (!conf->skill_only && !state_open(conf))
 		return false;
-	if (!certs_load(conf, fault, sizeof(fault))) {
+	if (!proc_users(conf, fault, sizeof(fault)) ||
+	    !certs_load(conf, fault, sizeof(fault))) {
 		log_errorx("%s", fault);
 		return false;
 	}
@@ -400,5 +401,5 @@ main(int argc, char *argv[])
 	event_base_dispatch(base);
 	listen_close();
 	log_info("stopped");
-	return 0;
+	return proc_failed() ? 1 : 0;
 }
