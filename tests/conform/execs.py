@@ -150,11 +150,13 @@ def test_directory(t, p):
 
 def test_cannot_start(t, p):
     p.exec("echo x >noexec; chmod 644 noexec; mkdir -p adir; "
-           "printf '#!/no/such/program\\n' >lost; chmod 755 lost")
+           "printf '#!/no/such/program\\n' >lost; echo x >plain; "
+           "chmod 755 lost plain")
     for args, code, text in (
             (["no-such-program"], "ENOENT", "no such program"),
             (["./noexec"], "EPERM", "a file without the x bit"),
             (["./adir"], "EPERM", "a directory"),
+            (["./plain"], "EINVAL", "text that names no interpreter"),
             (["./lost"], "ENOENT", "an interpreter that is not there")):
         a = p.aside.exec(args=args)
         if p.exact:
