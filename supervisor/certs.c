@@ -59,8 +59,8 @@ static struct certs	next = TAILQ_HEAD_INITIALIZER(next);
 static const char	*pem_read(struct pem *, const char *, bool);
 static const char	*pem_take(struct pem *, int);
 static void		 certs_clear(struct certs *);
-static bool		 cert_load(const char *, const struct conf_pair *,
-			    char *, size_t);
+static bool		 cert_load(const struct conf_listen *,
+			    const struct conf_pair *, char *, size_t);
 
 /* NULL, or why not. */
 static const char *
@@ -130,8 +130,8 @@ certs_clear(struct certs *list)
 }
 
 static bool
-cert_load(const char *listener, const struct conf_pair *pair, char *text,
-    size_t size)
+cert_load(const struct conf_listen *l, const struct conf_pair *pair,
+    char *text, size_t size)
 {
 	struct cert	*c = calloc(1, sizeof(*c));
 	const char	*why, *what = "certificate", *path = pair->cert;
@@ -142,7 +142,8 @@ cert_load(const char *listener, const struct conf_pair *pair, char *text,
 		return false;
 	}
 	TAILQ_INSERT_TAIL(&next, c, entry);
-	snprintf(c->listener, sizeof(c->listener), "%s", listener);
+	snprintf(c->listener, sizeof(c->listener), "%s port %u", l->host,
+	    l->port);
 	if ((why = pem_read(&c->chain, pair->cert, false)) == NULL) {
 		what = "key";
 		path = pair->key;
@@ -150,8 +151,8 @@ cert_load(const char *listener, const struct conf_pair *pair, char *text,
 	}
 	if (why == NULL)
 		return true;
-	snprintf(text, size, "listen on %s: %s %s: %s", listener, what, path,
-	    why);
+	snprintf(text, size, "%s:%d: listen on %s: %s %s: %s", l->from.name,
+	    l->from.line, c->listener, what, path, why);
 	return false;
 }
 
@@ -160,17 +161,14 @@ certs_load(const struct conf *conf, char *text, size_t size)
 {
 	const struct conf_listen	*l;
 	const struct conf_pair		*pair;
-	char				 name[128];
 
 	certs_clear(&next);
-	TAILQ_FOREACH(l, &conf->listens, entry) {
-		snprintf(name, sizeof(name), "%s port %u", l->host, l->port);
+	TAILQ_FOREACH(l, &conf->listens, entry)
 		TAILQ_FOREACH(pair, &l->pairs, entry)
-			if (!cert_load(name, pair, text, size)) {
+			if (!cert_load(l, pair, text, size)) {
 				certs_clear(&next);
 				return false;
 			}
-	}
 	return true;
 }
 

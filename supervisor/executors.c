@@ -75,22 +75,6 @@ executors_slots(const struct conf *c)
 	return c->none.uid_max - c->none.uid_min + 1;
 }
 
-bool
-executors_init(const struct conf *c)
-{
-	conf = c;
-	if (!conf->have_host)
-		return true;
-	if (program == -1 && (program = libexec_open("xbot-executor")) == -1)
-		return false;
-	/* 0711: users reach their own directory and list no other's. */
-	if (!dirs_make(conf->none.base, 0711)) {
-		log_error("workspace %s", conf->none.base);
-		return false;
-	}
-	return true;
-}
-
 /* Under which uid that slot's commands run. */
 static bool
 slot_uid(uint32_t slot, uid_t *uid, gid_t *gid)
@@ -115,6 +99,29 @@ slot_uid(uint32_t slot, uid_t *uid, gid_t *gid)
 	*uid = conf->none.uid_min + slot;
 	*gid = (gid_t)*uid;
 	return *uid >= UID_FLOOR;
+}
+
+bool
+executors_init(const struct conf *c)
+{
+	uid_t	uid;
+	gid_t	gid;
+
+	conf = c;
+	if (!conf->have_host)
+		return true;
+	if (conf->none.user != NULL && !slot_uid(0, &uid, &gid)) {
+		log_errorx("none user %s: no such user", conf->none.user);
+		return false;
+	}
+	if (program == -1 && (program = libexec_open("xbot-executor")) == -1)
+		return false;
+	/* 0711: users reach their own directory and list no other's. */
+	if (!dirs_make(conf->none.base, 0711)) {
+		log_error("workspace %s", conf->none.base);
+		return false;
+	}
+	return true;
 }
 
 /*

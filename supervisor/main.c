@@ -294,8 +294,9 @@ signals_init(void)
 	return true;
 }
 
+/* All that may be missing or in use: a daemon says so before it is one. */
 static bool
-start(struct conf *conf)
+prepare(const struct conf *conf)
 {
 	char fault[PATH_MAX + 256];
 
@@ -303,12 +304,10 @@ start(struct conf *conf)
 		log_errorx("sandbox require: not started as root");
 		return false;
 	}
-	if (!conf->is_root)
-		log_warnx("not root: every process and every command runs as "
-		    "uid %u", getuid());
 	if (!conf->skill_only && !state_open(conf))
 		return false;
-	if (!certs_load(conf, fault, sizeof(fault))) {
+	if (!proc_users(conf, fault, sizeof(fault)) ||
+	    !certs_load(conf, fault, sizeof(fault))) {
 		log_errorx("%s", fault);
 		return false;
 	}
@@ -318,13 +317,41 @@ start(struct conf *conf)
 		log_error("audit log %s", conf->audit);
 		return false;
 	}
-	if (!executors_init(conf) || !boxes_init(conf) ||
-	    !proc_init(base, conf) || !signals_init())
+	return executors_init(conf) && boxes_init(conf);
+}
+
+static bool
+start(const struct conf *conf)
+{
+	if (!conf->is_root)
+		log_warnx("not root: every process and every command runs as "
+		    "uid %u", getuid());
+	if ((base = event_base_new()) == NULL || !proc_init(base, conf) ||
+	    !signals_init())
 		return false;
 	certs_commit();
 	listen_commit();
 	proc_configure(conf);
 	return true;
+}
+
+/*
+ * -n.  Certificates may come with a renewal, and keys be unreadable for who
+ * checks: a start would fail, the configuration is none the worse.
+ */
+static void
+check(const struct conf *conf, bool verbose)
+{
+	char fault[PATH_MAX + 256];
+
+	if (!certs_load(conf, fault, sizeof(fault)))
+		fprintf(stderr, "warning: %s\n", fault);
+	certs_discard();
+	if (verbose) {
+		conf_print(conf, stdout);
+		policy_print(stdout);
+	} else
+		fprintf(stderr, "configuration OK\n");
 }
 
 int
@@ -334,6 +361,7 @@ main(int argc, char *argv[])
 	static struct options	 o;	/* static: until the process ends */
 	static struct conf_opts	 co;
 	struct conf		*conf;
+	enum log_level		 level;
 
 	options_parse(&o, argc, argv);
 	descriptors_clean();
@@ -351,26 +379,27 @@ main(int argc, char *argv[])
 	if ((conf = conf_load(o.file, &co)) == NULL)
 		return 1;
 	if (o.check) {
-		if (o.verbose) {
-			conf_print(conf, stdout);
-			policy_print(stdout);
-		} else
-			fprintf(stderr, "configuration OK\n");
+		check(conf, o.verbose);
 		conf_free(conf);
 		return 0;
 	}
-	if (!o.foreground && daemon(0, 0) == -1)
-		err(1, "daemon");
-	logger_init(o.foreground, o.verbose ? LOG_LEVEL_DEBUG :
-	    reload_log_level(conf));
+	level = o.verbose ? LOG_LEVEL_DEBUG : reload_log_level(conf);
+	logger_init(true, level);
 	reload_init(o.file, &co);
 	reload_set_conf(conf);
-	if ((base = event_base_new()) == NULL || !start(conf)) {
+	if (!prepare(conf)) {
+		listen_close();
+		return 1;
+	}
+	if (!o.foreground && daemon(0, 0) == -1)
+		err(1, "daemon");
+	logger_init(o.foreground, level);
+	if (!start(conf)) {
 		listen_close();
 		return 1;
 	}
 	event_base_dispatch(base);
 	listen_close();
 	log_info("stopped");
-	return 0;
+	return proc_failed() ? 1 : 0;
 }

@@ -36,6 +36,7 @@
 
 #include "base/child.h"
 #include "base/log.h"
+#include "base/priv.h"
 #include "proto/ctl_msg.h"
 #include "supervisor/boxes.h"
 #include "supervisor/conf.h"
@@ -57,6 +58,8 @@ static const struct conf	*conf;
 static struct proc		 procs[ROLE_MAX];
 static int			 programs[ROLE_MAX];
 static bool			 stopping;
+static bool			 all_up;	/* have been, once */
+static bool			 failed;
 static void			(*stop_done)(void);
 
 static void	proc_start(struct proc *);
@@ -64,6 +67,7 @@ static void	proc_down(struct proc *);
 static void	proc_stop(struct proc *);
 static void	on_timer(evutil_socket_t, short, void *);
 static void	stop_next(void);
+static bool	start_fails(const struct proc *, int);
 static void	on_ready(struct chan *, const struct msg *);
 static void	on_log(struct chan *, const struct msg *);
 static void	on_audit(struct chan *, const struct msg *);
@@ -188,6 +192,29 @@ proc_init(struct event_base *event_base, const struct conf *c)
 	return true;
 }
 
+bool
+proc_users(const struct conf *c, char *text, size_t size)
+{
+	const struct policy	*policy;
+	enum role		 r;
+	uid_t			 uid;
+	gid_t			 gid;
+	int			 fallback;
+
+	if (!c->is_root || !c->require)
+		return true;
+	for (r = ROLE_SUPERVISOR; r < ROLE_MAX; r++) {
+		policy = policy_get(r);
+		if (slices_wants(c, r) && priv_user(policy, PRIV_REQUIRE, &uid,
+		    &gid, &fallback) == -1) {
+			snprintf(text, size, "sandbox require: user %s: %s",
+			    policy->user, strerror(errno));
+			return false;
+		}
+	}
+	return true;
+}
+
 struct proc *
 proc_get(enum role r)
 {
@@ -214,6 +241,7 @@ worker_tell(const struct proc *p, struct chan *to)
 {
 	struct ctl_worker w = {
 		.role = (uint8_t)p->role,
+		.wanted = p->wanted,
 		.up = p->state == PROC_UP,
 		.pid = (uint32_t)p->pid,
 		.restarts = p->restarts,
@@ -343,6 +371,20 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* What it says itself, before all were there: later it is a restart. */
+static bool
+start_fails(const struct proc *p, int status)
+{
+	return conf->require && !all_up && !stopping &&
+	    p->state == PROC_STARTING && WIFEXITED(status);
+}
+
+bool
+proc_failed(void)
+{
+	return failed;
+}
+
 bool
 proc_exited(pid_t pid, int status)
 {
@@ -363,6 +405,12 @@ proc_exited(pid_t pid, int status)
 	evtimer_del(p->timer);
 	chan_free(p->chan);
 	p->chan = NULL;
+	if (start_fails(p, status)) {
+		log_errorx("sandbox require: %s cannot be started",
+		    policy_get(p->role)->name);
+		failed = true;
+		supervisor_stop();
+	}
 	proc_down(p);
 	return true;
 }
@@ -413,6 +461,8 @@ proc_configure(const struct conf *new)
 			proc_stop(p);
 		else if (!p->wanted && was)
 			evtimer_del(p->timer);
+		if (p->wanted != was)
+			worker_tell_all(p);
 	}
 }
 
@@ -479,11 +529,15 @@ static void
 on_ready(struct chan *c, const struct msg *m)
 {
 	const struct ctl_ready	*r = m->body;
-	struct proc		*p = chan_arg(c);
+	struct proc		*p = chan_arg(c), *other;
 
 	if (p->state != PROC_STARTING)
 		return;
 	p->state = PROC_UP;
+	for (other = procs; other < procs + ROLE_MAX; other++)
+		if (other->wanted && other->state != PROC_UP)
+			break;
+	all_up |= other == procs + ROLE_MAX;
 	p->since = time(NULL);
 	log_info("%s is up, pid %d: %.*s", policy_get(p->role)->name, p->pid,
 	    (int)r->achieved.len, (const char *)r->achieved.p);

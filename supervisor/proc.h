@@ -61,6 +61,10 @@ bool		 proc_init(struct event_base *, const struct conf *);
 void		 proc_configure(const struct conf *);
 /* New slices for all that run, after a reload. */
 void		 proc_reconfigure(const struct conf *);
+/* `sandbox require': each has its own user, or the text says who has none. */
+bool		 proc_users(const struct conf *, char *, size_t);
+/* `sandbox require': one could not be started, so all were stopped. */
+bool		 proc_failed(void);
 struct proc	*proc_get(enum role);
 /* NULL when it does not run. */
 struct chan	*proc_chan(enum role);

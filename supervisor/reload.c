@@ -90,7 +90,8 @@ reload(void)
 		goto fail;
 	if (conf_check_reload(conf, new, fault, sizeof(fault)) == -1)
 		goto fail;
-	if (!certs_load(new, fault, sizeof(fault)))
+	if (!proc_users(new, fault, sizeof(fault)) ||
+	    !certs_load(new, fault, sizeof(fault)))
 		goto fail;
 	if (!executors_init(new) || !boxes_init(new)) {
 		snprintf(fault, sizeof(fault), "workspace: see the log");

@@ -152,7 +152,7 @@ on_status(struct req *r)
 	jsonw_text(&w, "version", XBOT_VERSION);
 	jsonw_array(&w, "workers");
 	for (i = 0; i < ROLE_MAX; i++) {
-		if (!(wk = &front.workers[i])->known)
+		if (!(wk = &front.workers[i])->wanted)
 			continue;
 		jsonw_object(&w, NULL);
 		jsonw_text(&w, "name", policy_get(i)->name);

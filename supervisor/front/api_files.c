@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proto/jobs.h"
 #include "supervisor/front/files.h"
@@ -89,7 +90,7 @@ range_parse(const char *s, uint64_t *first, uint64_t *last, bool *suffix)
 {
 	char *end;
 
-	if (strncmp(s, "bytes=", 6) != 0)
+	if (strncasecmp(s, "bytes=", 6) != 0)
 		return false;
 	s += 6;
 	*suffix = *s == '-';
@@ -373,6 +374,17 @@ put_send(struct fileop *f, struct req *r, struct slice bytes, size_t *done)
 	return true;
 }
 
+/* A deadline while the backend has something to do; a client that is slow is
+ * told so by the HTTP server. */
+static void
+put_turn(struct fileop *f)
+{
+	if (f->out.len > 0 || f->body_done)
+		fileop_alive(f);
+	else
+		session_deadline(f->session, 0);
+}
+
 static void
 put_flush(struct fileop *f, struct req *r)
 {
@@ -384,6 +396,7 @@ put_flush(struct fileop *f, struct req *r)
 	    &n))
 		return;
 	buf_drain(&f->out, n);
+	put_turn(f);
 	if (f->out.len > 0) {
 		if (h != NULL && !f->body_done)
 			http_req_pause(h);
@@ -419,7 +432,6 @@ on_put_body(struct http_req *h, void *arg, const void *data, size_t len)
 		req_error(r, XERR_EBUSY, "no memory");
 		return;
 	}
-	fileop_alive(f);
 	put_flush(f, r);
 }
 
@@ -442,7 +454,7 @@ on_put_msg(struct session *s, struct req *r, const struct msg *m)
 	struct fileop			*f = r->data;
 
 	if (m->type == EXEC_JOB_CREDIT) {
-		fileop_alive(f);
+		put_turn(f);
 		if (c->stream != STREAM_FILE || c->upto <= f->room)
 			return;
 		f->room = c->upto;

@@ -539,14 +539,17 @@ on_text(struct stream *st, const char *text, size_t len)
 	const struct json_value	*v;
 	struct json		*j;
 	struct slice		 type;
-	const char		*why = "not an object with a type";
+	const char		*why;
 	size_t			 i;
 
-	j = json_parse(text, len, 64, &why);
-	v = json_root(j);
-	if (j == NULL || json_type(v) != JSON_OBJECT ||
-	    json_get_str(v, "type", &type) != JSON_GOT)
+	if ((j = json_parse(text, len, 64, &why)) == NULL) {
 		stream_error(st, XERR_EINVAL, why);
+		return;
+	}
+	v = json_root(j);
+	if (json_type(v) != JSON_OBJECT ||
+	    json_get_str(v, "type", &type) != JSON_GOT)
+		stream_error(st, XERR_EINVAL, "not an object with a type");
 	else
 		for (i = 0; i < sizeof(asks) / sizeof(asks[0]); i++)
 			if (slice_is(type, asks[i].type))

@@ -64,7 +64,7 @@ struct front_conf {
 
 /* The last push of `worker` for each role, but for linked. */
 struct front_worker {
-	bool		 known, up;
+	bool		 wanted, up;
 	bool		 linked;	/* it has a channel to us, or had one */
 	uint32_t	 pid, restarts;
 	uint64_t	 since;

@@ -537,9 +537,11 @@ http_req_header_has(const struct http_req *c, const char *name,
 			continue;
 		for (p = c->head.hdr[i].value; *p != '\0'; p += n) {
 			p += strspn(p, ", \t");
-			n = strcspn(p, ", \t");
+			n = strcspn(p, ",; \t");
 			if (n == len && strncasecmp(p, token, n) == 0)
 				return 1;
+			if (p[n] == ';')
+				n += strcspn(p + n, ",");
 		}
 	}
 	return 0;

@@ -121,7 +121,7 @@ worker_up(enum role role)
 {
 	const struct front_worker *w = &front.workers[role];
 
-	return w->known && w->up && (!w->linked || child_peer(role) != NULL);
+	return w->wanted && w->up && (!w->linked || child_peer(role) != NULL);
 }
 
 static void
@@ -221,7 +221,7 @@ on_worker(struct chan *c, const struct msg *m)
 	if (p->role >= ROLE_MAX)
 		return;
 	w = &front.workers[p->role];
-	w->known = true;
+	w->wanted = p->wanted;
 	w->up = p->up;
 	w->pid = p->pid;
 	w->restarts = p->restarts;

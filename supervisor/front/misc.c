@@ -66,14 +66,14 @@ on_readyz(struct req *r)
 	int		 i;
 
 	for (i = 0; i < ROLE_MAX; i++)
-		if (front.workers[i].known && !worker_up((enum role)i))
+		if (front.workers[i].wanted && !worker_up((enum role)i))
 			ready = false;
 	jsonw_init(&w, &b);
 	jsonw_object(&w, NULL);
 	jsonw_text(&w, "status", ready ? "ready" : "not ready");
 	jsonw_object(&w, "workers");
 	for (i = 0; i < ROLE_MAX; i++)
-		if (front.workers[i].known)
+		if (front.workers[i].wanted)
 			jsonw_text(&w, policy_get(i)->name,
 			    worker_up((enum role)i) ? "up" : "down");
 	jsonw_text(&w, "routes", routes_ready() ? "up" : "down");
@@ -128,13 +128,13 @@ workers_metrics(struct buf *b)
 	metric(b, "# HELP xbot_worker_up Whether a process of ours is up.\n"
 	    "# TYPE xbot_worker_up gauge\n");
 	for (i = 0; i < ROLE_MAX; i++)
-		if (front.workers[i].known)
+		if (front.workers[i].wanted)
 			metric(b, "xbot_worker_up{role=\"%s\"} %d\n",
 			    policy_get(i)->name, worker_up((enum role)i));
 	metric(b, "# HELP xbot_worker_restarts_total Its restarts.\n"
 	    "# TYPE xbot_worker_restarts_total counter\n");
 	for (i = 0; i < ROLE_MAX; i++)
-		if (front.workers[i].known)
+		if (front.workers[i].wanted)
 			metric(b, "xbot_worker_restarts_total{role=\"%s\"} %u\n",
 			    policy_get(i)->name, front.workers[i].restarts);
 }

@@ -124,7 +124,7 @@ bound(const struct route_view *v)
 struct route_decision
 route_decide(const struct route_view *v)
 {
-	const struct route_runner	*r, *first = NULL;
+	const struct route_runner	*r;
 	const char			*active = v->active;
 
 	if (v->bound != NULL)
@@ -139,10 +139,8 @@ route_decide(const struct route_view *v)
 		return remote(r, "the active runner");
 
 	for (r = v->remote ? v->runners : NULL; r != NULL; r = r->next)
-		if (r->online && (first == NULL || r->since < first->since))
-			first = r;
-	if (first != NULL)
-		return remote(first, "the runner connected for longest");
+		if (r->online)
+			return remote(r, "the oldest runner that is connected");
 
 	if (v->docker)
 		return docker(v, "no runner is connected");

@@ -195,7 +195,6 @@ routes_on_runner(struct chan *c, const struct msg *m)
 	r->v2 = p->v2;
 	r->created = p->created;
 	runner_online(u, r, p->online);
-	r->since = p->since;
 	r->epoch = epoch;
 	acknowledge(c, m);
 }

@@ -43,7 +43,6 @@ struct route_runner {
 	char			*llm;		/* the connected one's provider;
 						 * "": it has no LLM */
 	uint64_t		 created;
-	uint64_t		 since;		/* order of connection */
 	bool			 online;
 	bool			 v2;		/* connected with xbot.exec.v2 */
 	uint64_t		 epoch;

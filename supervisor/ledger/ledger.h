@@ -132,7 +132,6 @@ struct online {
 	char		 name[ID_RUNNER_MAX + 1];
 	char		*workspace;	/* as the runner says */
 	char		*shell;
-	uint64_t	 since;		/* order of connection */
 	bool		 v2;
 	char		 llm[64 + 1];	/* provider; empty: it has none */
 };

@@ -34,7 +34,6 @@
 
 static void		*tree;		/* tsearch(3) of struct online */
 static size_t		 nonline;
-static uint64_t		 connections;	/* counter of since */
 static struct chan	*remote;
 
 static int
@@ -97,7 +96,6 @@ online_add(struct slice user, struct slice name)
 		return NULL;
 	}
 	nonline++;
-	on->since = ++connections;
 	return on;
 }
 
@@ -305,7 +303,7 @@ record_update(const struct ctl_runner_status *q)
 	return true;
 }
 
-/* Say it again is what remote does after a restart: then since stays. */
+/* Say it again is what remote does after a restart. */
 static bool
 online_set(const struct ctl_runner_status *q)
 {

@@ -177,7 +177,6 @@ runner_fill(struct ctl_route_runner *m, struct slice user, struct slice name,
 	if (on == NULL)
 		return;
 	m->online = true;
-	m->since = on->since;
 	m->v2 = on->v2;
 	m->llm = slice_str(on->llm);
 	m->shell = slice_str(on->shell);

@@ -150,11 +150,13 @@ def test_directory(t, p):
 
 def test_cannot_start(t, p):
     p.exec("echo x >noexec; chmod 644 noexec; mkdir -p adir; "
-           "printf '#!/no/such/program\\n' >lost; chmod 755 lost")
+           "printf '#!/no/such/program\\n' >lost; echo x >plain; "
+           "chmod 755 lost plain")
     for args, code, text in (
             (["no-such-program"], "ENOENT", "no such program"),
             (["./noexec"], "EPERM", "a file without the x bit"),
             (["./adir"], "EPERM", "a directory"),
+            (["./plain"], "EINVAL", "text that names no interpreter"),
             (["./lost"], "ENOENT", "an interpreter that is not there")):
         a = p.aside.exec(args=args)
         if p.exact:
@@ -283,6 +285,10 @@ def test_stream(t, p):
     t.eq((last.get("exit_code"), last.get("timed_out"),
           last.get("backend")), (4, False, p.backend), "the last line")
     t.ok(not any("exit_code" in x for x in lines[:-1]), "is the only such")
+    for accept in ("application/x-ndjson; charset=utf-8",
+                   "text/html;q=0.1,APPLICATION/X-NDJSON;q=0.9"):
+        a = p.aside.exec("true", headers={"Accept": accept})
+        t.match("application/x-ndjson", a.headers["Content-Type"], accept)
     a = p.aside.exec("yes 0123456789abcde | head -c 3000000",
                headers={"Accept": "application/x-ndjson"})
     text = "".join(x.get("stdout", "") for x in a.lines)

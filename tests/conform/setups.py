@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import pwd
+import re
 import socket
 import subprocess
 import tempfile
@@ -16,7 +17,7 @@ import websockets
 
 from execs import bad, good
 from xbot import (DEADLINE, ROOT, SAN, Client, Supervisor, free_port, raw,
-                  verdict, wait_for)
+                  sanitized, verdict, wait_for)
 
 
 @contextlib.contextmanager
@@ -362,12 +363,17 @@ def test_deaf_runner(t, build):
 def test_daemon(t, build):
     """Without -d: leaves the terminal, logs to syslog, stops when told."""
     with Supervisor(build, start=False) as sup:
-        got = subprocess.run([f"{sup.build}/xbot-supervisor", "-f",
-                              "xbot.conf"], cwd=sup.dir,
-                             stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             env={"PATH": "/bin", **SAN}, timeout=DEADLINE,
-                             check=False)
+        def begin():
+            return subprocess.run(
+                [f"{sup.build}/xbot-supervisor", "-f", "xbot.conf"],
+                cwd=sup.dir, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env={"PATH": "/bin", **SAN}, timeout=DEADLINE, check=False)
+        with socket.create_server(("127.0.0.1", sup.port)):
+            got = begin()
+        t.eq(got.returncode, 1, "a port in use is a start error")
+        t.match("in use", got.stderr.decode(), "which is told here")
+        got = begin()
         t.eq(got.returncode, 0, "goes into the background")
         wait_for("readiness", sup.ready)
         with Client(sup.port, sup.token) as c:
@@ -423,3 +429,48 @@ def test_bad_starts(t, build):
             t.ok(got.returncode == 1 and got.stderr, f"{name}: status 1",
                  got)
         t.ok(sup.ready(), "the one that runs is unharmed")
+
+
+def test_require(t, build):
+    """What sandbox prefer goes on with is a start error with require."""
+    if not ROOT or sanitized(build):
+        t.skip("needs root, and a build that enters its sandbox")
+        return
+    with Supervisor(build, "sandbox require") as sup, \
+            tempfile.TemporaryDirectory() as d:
+        t.ok(sup.ready(), "all there is needed is there")
+        sup.stop()
+        less = os.path.join(d, "passwd")
+        with open("/etc/passwd", encoding="utf-8") as a, \
+                open(less, "w", encoding="utf-8") as b:
+            b.writelines(x for x in a if not x.startswith("_xbotremote:"))
+        os.chmod(less, 0o644)
+        program = f"{sup.build}/xbot-supervisor -d -f {sup.conf}"
+        for name, before, words in (
+                ("without a user", f"mount --bind {less} /etc/passwd",
+                 "sandbox require: user _xbotremote"),
+                ("without the empty directory",
+                 "mount -t tmpfs none /var/empty && chmod 777 /var/empty",
+                 "sandbox require: [a-z]+ cannot be started")):
+            got = subprocess.run(
+                ["unshare", "-m", "sh", "-c", f"{before} || exit 99; "
+                 f"exec {program}"], stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                env={"PATH": "/usr/bin:/bin", **SAN}, timeout=DEADLINE,
+                check=False)
+            if got.returncode == 99:
+                t.skip(f"{name}: mounts are not allowed here")
+                continue
+            t.eq(got.returncode, 1, f"{name}: status 1")
+            t.match(words, got.stderr.decode(), f"{name}: which one")
+        sup.none = 'user "no-such-user" #'
+        sup.configure()
+        with open(sup.conf, encoding="utf-8") as f:
+            text = re.sub(r"\tuid range .*\n", "", f.read())
+        with open(sup.conf, "w", encoding="utf-8") as f:
+            f.write(text)
+        got = subprocess.run(program.split(), stdin=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE, check=False,
+                             env={"PATH": "/bin", **SAN}, timeout=DEADLINE)
+        t.eq(got.returncode, 1, "a user of none who is not there: status 1")
+        t.match("no such user", got.stderr.decode(), "which is told")

@@ -290,6 +290,7 @@ class Dawdlers:
     Clients that begin something and go no further.  They are opened before
     the other tests and looked at behind them: their minute passes meanwhile.
     """
+    LATE = ("a PUT of one byte", "an exec without its body")
 
     def __init__(self, sup):
         a = auth(sup)
@@ -339,6 +340,8 @@ def test_dawdlers(t, sup, dawdlers):
             t.ok(True, f"{name} is cut off")
         except TimeoutError:
             t.ok(False, f"{name} is cut off")
+        if name in dawdlers.LATE:
+            t.match("HTTP/1.1 408 ", s.recv(100).decode(), "and told why")
         s.close()
     sup.client = sup.connect()      # ours idled, too
     a = sup.client.exec("slow", "ls -A")

@@ -296,6 +296,28 @@ def test_reload(t, sup):
     sup.configure("")
 
 
+def test_reload_workers(t, sup):
+    """A process that has no work any more is not waited for."""
+    def workers():
+        a = sup.client.call("GET", "/readyz")
+        return a.status, "remote" in a.json["workers"]
+    modes = sup.modes
+    sup.modes = "sandbox mode none\nsandbox host yes\n"
+    sup.configure()
+    t.eq(sup.admin("reload").returncode, 0, "no runners any more")
+    wait_for("readiness without them", lambda: workers() == (200, False))
+    t.ok(True, "it is ready")
+    wait_for("its end", lambda: "remote" not in sup.roles())
+    t.eq(workers(), (200, False), "when it has ended, too")
+    t.ok("remote" not in sup.admin("status").stdout.decode(),
+         "status has none")
+    sup.modes = modes
+    sup.configure()
+    t.eq(sup.admin("reload").returncode, 0, "runners again")
+    wait_for("readiness with them", lambda: workers() == (200, True))
+    t.ok("remote" in sup.roles(), "it is up")
+
+
 def test_stop_in_flight(t, sup):
     flights = [Flight(sup, "bob"), Flight(sup, "bob", True)]
     sup.process.send_signal(signal.SIGTERM)

@@ -514,8 +514,10 @@ def pty(w):
         s.ask(**bad)
         m = s.text()
         eq((m['type'], m['error']['code']), ('error', 'EINVAL'))
-    s.send(1, '[1]')
-    eq(s.text()['type'], 'error')
+    for bad in ('[1]', '{}', '{"type":1}'):
+        s.send(1, bad)
+        eq(s.text()['error'], {'code': 'EINVAL',
+                               'message': 'not an object with a type'})
     s.send(1, '{')
     eq(s.text()['type'], 'error')
     # the client goes: the session with it
@@ -723,13 +725,13 @@ def events(w):
     a = Listener(w, USER + 'events', 'alice')
     b = Listener(w, '/v1/events')
     runner = dict(user='alice', name='r', created=1)
-    w.ledger.send('route_runner', 5, online=True, since=1, **runner)
+    w.ledger.send('route_runner', 5, online=True, **runner)
     eq(w.wait('ledger', 'route_ack').serial, 5)
     for who in (a, b):
         eq(who.next(), ('runner', {'user': 'alice', 'runner': 'r',
                                    'online': True}))
     # no news is no event
-    w.ledger.send('route_runner', 6, online=True, since=1, **runner)
+    w.ledger.send('route_runner', 6, online=True, **runner)
     w.ledger.send('route_runner', 7, online=False, **runner)
     eq(a.next()[1]['online'], False)
     w.remote.send('sync_event', user='bob', runner='r', phase='start',
@@ -871,7 +873,7 @@ def download_fails(w):
 @test()
 def download_runner(w):
     w.ledger.send('route_runner', 5, user='alice', name='r', created=1,
-                  online=True, since=1)
+                  online=True)
     w.wait('ledger', 'route_ack')
     for last in ('job_done', 'job_refused'):
         call = Call(w, 'POST', DOWNLOAD, {'url': 'https://h/x',

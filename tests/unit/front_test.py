@@ -138,8 +138,9 @@ def listeners(w):
 
 @test()
 def ready(w):
-    def push(role, up):
-        w.parent.send('worker', role=ROLES.index(role), up=up, pid=5)
+    def push(role, up, wanted=True):
+        w.parent.send('worker', role=ROLES.index(role), wanted=wanted, up=up,
+                      pid=5)
         w.settle()
     push('ledger', True)
     push('none', True)
@@ -147,6 +148,10 @@ def ready(w):
     push('none', False)
     a = w.get('/readyz', token=None)
     eq((a.status, a.json['workers']['none']), (503, 'down'))
+    # A reload took its work away: nobody waits for it.
+    push('none', False, False)
+    a = w.get('/readyz', token=None)
+    eq((a.status, 'none' in a.json['workers']), (200, False))
 
 
 # --- routing ---
@@ -162,8 +167,8 @@ def routes(w):
         w.ledger.send('route_runner', 5, user='alice', name=name, **more)
         eq(w.wait('ledger', 'route_ack').serial, 5)
     eq(where(), ('none', ''))
-    runner('one', created=1, online=True, since=9)
-    runner('two', created=2, online=True, since=3)
+    runner('one', created=1, online=True)
+    runner('two', created=2, online=True)
     eq(where(), ('remote', 'one'))
     runner('one', created=1)
     eq(where(), ('remote', 'two'))
@@ -178,7 +183,7 @@ def routes(w):
     w.ledger.send('route_gone', 6, user='alice', name='two')
     eq(w.wait('ledger', 'route_ack').serial, 6)
     eq(where(), ('none', ''))
-    runner('two', created=2, online=True, since=3)
+    runner('two', created=2, online=True)
     # another ledger knows nothing of it
     w.drop('ledger')
     w.ledger = w.peer('ledger')

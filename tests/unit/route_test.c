@@ -30,10 +30,7 @@
 #define REMOTE	0x04
 #define WEBOK	0x08		/* web user server runner yes */
 
-/*
- * Runners: letters in order of creation, capital when connected; each is
- * followed by a digit, its order of connection.
- */
+/* Runners: letters in order of creation, capital when connected. */
 struct row {
 	const char	*what;
 	unsigned int	 conf;
@@ -45,77 +42,77 @@ static const struct row rows[] = {
 	/* the seeds' matrix: SANDBOX_MODE, SANDBOX_REMOTE_MODE */
 	{ "mode docker", DOCKER, "u", NULL, NULL, "", "docker" },
 	{ "mode none, remote", REMOTE, "u", NULL, NULL, "", "EOFFLINE" },
-	{ "mode none, remote, one", REMOTE, "u", NULL, NULL, "A1", "remote a" },
+	{ "mode none, remote, one", REMOTE, "u", NULL, NULL, "A", "remote a" },
 	{ "docker, remote", DOCKER | REMOTE, "u", NULL, NULL, "", "docker" },
-	{ "docker, remote, one", DOCKER | REMOTE, "u", NULL, NULL, "A1",
+	{ "docker, remote, one", DOCKER | REMOTE, "u", NULL, NULL, "A",
 	    "remote a" },
 	{ "mode none", HOST, "u", NULL, NULL, "", "none" },
 	{ "nothing", 0, "u", NULL, NULL, "", "EOFFLINE" },
 	{ "all, nobody there", HOST | DOCKER | REMOTE, "u", NULL, NULL, "",
 	    "docker" },
 	{ "host and remote", HOST | REMOTE, "u", NULL, NULL, "", "none" },
-	{ "host and remote, one", HOST | REMOTE, "u", NULL, NULL, "A1",
+	{ "host and remote, one", HOST | REMOTE, "u", NULL, NULL, "A",
 	    "remote a" },
 	/* 1: a binding never falls through */
-	{ "bound, online", HOST | DOCKER | REMOTE, "u", "b", "a", "A2B1",
+	{ "bound, online", HOST | DOCKER | REMOTE, "u", "b", "a", "AB",
 	    "remote a" },
-	{ "bound, offline", HOST | DOCKER | REMOTE, "u", "b", "a", "a0B1",
+	{ "bound, offline", HOST | DOCKER | REMOTE, "u", "b", "a", "aB",
 	    "EOFFLINE" },
-	{ "bound, deleted", HOST | DOCKER | REMOTE, "u", "b", "x", "A2B1",
+	{ "bound, deleted", HOST | DOCKER | REMOTE, "u", "b", "x", "AB",
 	    "EOFFLINE" },
 	{ "bound to docker", HOST | DOCKER | REMOTE, "u", "a", "__docker__",
-	    "A1", "docker" },
+	    "A", "docker" },
 	{ "bound to docker, none", HOST | REMOTE, "u", "a", "__docker__",
-	    "A1", "EOFFLINE" },
-	{ "bound, remote off", HOST | DOCKER, "u", NULL, "a", "A1",
+	    "A", "EOFFLINE" },
+	{ "bound, remote off", HOST | DOCKER, "u", NULL, "a", "A",
 	    "EOFFLINE" },
 	/* 2: docker is active */
 	{ "active docker", HOST | DOCKER | REMOTE, "u", "__docker__", NULL,
-	    "A1", "docker" },
+	    "A", "docker" },
 	{ "active docker, disabled", HOST | REMOTE, "u", "__docker__", NULL,
-	    "A1", "remote a" },
+	    "A", "remote a" },
 	{ "active docker, disabled, nobody", HOST | REMOTE, "u",
-	    "__docker__", NULL, "a0", "none" },
+	    "__docker__", NULL, "a", "none" },
 	/* 3: the active runner */
-	{ "active", DOCKER | REMOTE, "u", "b", NULL, "A1B2", "remote b" },
-	{ "active offline: another", DOCKER | REMOTE, "u", "b", NULL, "A1b0",
+	{ "active", DOCKER | REMOTE, "u", "b", NULL, "AB", "remote b" },
+	{ "active offline: another", DOCKER | REMOTE, "u", "b", NULL, "Ab",
 	    "remote a" },
-	{ "active gone: another", DOCKER | REMOTE, "u", "x", NULL, "A1",
+	{ "active gone: another", DOCKER | REMOTE, "u", "x", NULL, "A",
 	    "remote a" },
 	{ "none set: oldest created", DOCKER | REMOTE, "u", NULL, NULL,
-	    "A2B1", "remote a" },
-	{ "empty: oldest created", DOCKER | REMOTE, "u", "", NULL, "A2B1",
+	    "AB", "remote a" },
+	{ "empty: oldest created", DOCKER | REMOTE, "u", "", NULL, "AB",
 	    "remote a" },
-	/* 4: any connected, the oldest connection */
-	{ "oldest connection", DOCKER | REMOTE, "u", "c", NULL, "A3B2c0",
-	    "remote b" },
+	/* 4: any connected, the oldest */
+	{ "oldest connected", DOCKER | REMOTE, "u", "c", NULL, "ABc",
+	    "remote a" },
 	{ "none set, oldest offline", DOCKER | REMOTE, "u", NULL, NULL,
-	    "a0B3C2", "remote c" },
-	{ "remote off", DOCKER, "u", "a", NULL, "A1", "docker" },
-	{ "remote off, host", HOST, "u", "a", NULL, "A1", "none" },
+	    "aBC", "remote b" },
+	{ "remote off", DOCKER, "u", "a", NULL, "A", "docker" },
+	{ "remote off, host", HOST, "u", "a", NULL, "A", "none" },
 	/* 5 and 6 */
 	{ "all offline: docker", HOST | DOCKER | REMOTE, "u", "a", NULL,
-	    "a0b0", "docker" },
-	{ "all offline: host", HOST | REMOTE, "u", "a", NULL, "a0", "none" },
-	{ "all offline: nothing", REMOTE, "u", "a", NULL, "a0", "EOFFLINE" },
+	    "ab", "docker" },
+	{ "all offline: host", HOST | REMOTE, "u", "a", NULL, "a", "none" },
+	{ "all offline: nothing", REMOTE, "u", "a", NULL, "a", "EOFFLINE" },
 	/* web users */
 	{ "web, docker", DOCKER, "web-1", NULL, NULL, "", "EPERM" },
 	{ "web, host", HOST, "web-1", NULL, NULL, "", "EPERM" },
 	{ "web, nothing", REMOTE, "web-1", NULL, NULL, "", "EOFFLINE" },
-	{ "web, own runner", DOCKER | REMOTE, "web-1", NULL, NULL, "A1",
+	{ "web, own runner", DOCKER | REMOTE, "web-1", NULL, NULL, "A",
 	    "remote a" },
-	{ "web, own runner gone", DOCKER | REMOTE, "web-1", "a", NULL, "a0",
+	{ "web, own runner gone", DOCKER | REMOTE, "web-1", "a", NULL, "a",
 	    "EPERM" },
 	{ "web, active docker", DOCKER | REMOTE, "web-1", "__docker__", NULL,
-	    "A1", "EPERM" },
+	    "A", "EPERM" },
 	{ "web, bound to docker", DOCKER | REMOTE, "web-1", NULL,
-	    "__docker__", "A1", "EPERM" },
+	    "__docker__", "A", "EPERM" },
 	{ "web, allowed, docker", DOCKER | WEBOK, "web-1", NULL, NULL, "",
 	    "docker" },
 	{ "web, allowed, host", HOST | WEBOK, "web-1", NULL, NULL, "",
 	    "none" },
 	{ "web, allowed, active docker", DOCKER | REMOTE | WEBOK, "web-1",
-	    "__docker__", NULL, "A1", "docker" },
+	    "__docker__", NULL, "A", "docker" },
 	{ "web without dash", DOCKER, "webster", NULL, NULL, "", "docker" },
 	{ "web alone", DOCKER, "web", NULL, NULL, "", "docker" }
 };
@@ -127,15 +124,14 @@ static void	 say(const struct route_decision *, char *, size_t);
 static size_t
 runners_make(const char *s, struct route_runner *r, char (*names)[2])
 {
-	size_t i, n = strlen(s) / 2;
+	size_t i, n = strlen(s);
 
 	for (i = 0; i < n; i++) {
 		memset(&r[i], 0, sizeof(r[i]));
-		names[i][0] = (char)(s[2 * i] | 0x20);
+		names[i][0] = (char)(s[i] | 0x20);
 		names[i][1] = '\0';
 		r[i].name = names[i];
-		r[i].online = s[2 * i] < 'a';
-		r[i].since = (uint64_t)(s[2 * i + 1] - '0');
+		r[i].online = s[i] < 'a';
 		r[i].created = i;
 		if (i > 0)
 			r[i - 1].next = &r[i];
