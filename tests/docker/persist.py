@@ -302,11 +302,13 @@ def test_adopted(t, s):
     s.stop()
     for name in ("data.mdb", "lock.mdb", "service.token"):
         os.unlink(os.path.join(s.state, name))
-    with open("/tmp/xbot-export-1.tar", "wb"):
-        os.utime("/tmp/xbot-export-1.tar", (1, 1))
-    with open("/tmp/xbot-export-2.tar", "wb"):
-        pass
-    os.makedirs("/tmp/xbot-export-3.tar", exist_ok=True)
+    old, young, other = (f"/tmp/xbot-export-{os.getpid()}-{n}.tar"
+                         for n in range(3))
+    for path in (old, young):
+        with open(path, "wb"):
+            pass
+    os.utime(old, (1, 1))
+    os.mkdir(other)
     s.start()
     s.log.wait("sandbox of gina: .*adopted")
     t.ok(True, "a container that the ledger does not know is adopted")
@@ -314,11 +316,11 @@ def test_adopted(t, s):
     t.eq(s.sh("gina", "cat /state"), "old\n", "it goes on")
     s.stop_("gina")
     t.eq(s.sh("gina", "cat /state"), "old\n", "and is never removed unsaved")
-    t.eq([os.path.exists(f"/tmp/xbot-export-{n}.tar") for n in (1, 2, 3)],
+    t.eq([os.path.exists(path) for path in (old, young, other)],
          [False, True, True], "stale exports go, young ones and other things "
          "stay")
-    os.unlink("/tmp/xbot-export-2.tar")
-    os.rmdir("/tmp/xbot-export-3.tar")
+    os.unlink(young)
+    os.rmdir(other)
     s.reset("gina")
 
 
