@@ -44,6 +44,12 @@ enum job_how {
 	JOB_LOST = 5		/* nobody knows how it ended */
 };
 
+/*
+ * In the mode of a file_put: as open(2) has it, a file that exists keeps its
+ * mode and that of a new one is subject to the umask.
+ */
+#define PUT_AS_OPEN	0x10000u
+
 enum llm_dialect {
 	LLM_OPENAI = 0,
 	LLM_ANTHROPIC = 1
