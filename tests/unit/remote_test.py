@@ -1026,6 +1026,7 @@ def bg_read(w):
     eq((m.how, m.code), (EXITED, 3))
     for state, code, how, want in (('completed', None, EXITED, 0),
                                    ('failed', -1, SIGNALLED, 0),
+                                   ('failed', None, SIGNALLED, 0),
                                    ('killed', -1, KILLED, 0)):
         ident, _ = task(w, c)
         s = read(w, ident, out=2, err=0)
@@ -1192,8 +1193,13 @@ def stdio_ends(w):
     c.asked('stdio_close')
     s, m = stream(w, c)
     c.send(type='stdio_exit', body={'stream_id': m['body']['stream_id'],
-                                    'exit_code': -1, 'error': 'x'})
+                                    'exit_code': -1})
     eq(s.end()[1].how, SIGNALLED)
+    for code in (-1, 0):                # it is no exit, whatever the code
+        s, m = stream(w, c)
+        c.send(type='stdio_exit', body={'stream_id': m['body']['stream_id'],
+                                        'exit_code': code, 'error': 'x'})
+        eq(s.end()[1].how, LOST)
     s, m = stream(w, c, ok=False)
     c.answer(m, 'error', {'message': 'exec: "x": executable file not found '
                                      'in $PATH', 'code': 'EIO'})
@@ -1212,6 +1218,45 @@ def stdio_ends(w):
     s, m = stream(w, c)
     c.gone()
     refused(s.end()[1], 'EIO')
+
+
+@test()
+def stdio_exit_behind_the_close(w):
+    """Existing runners may answer a close before they tell the exit."""
+    c = w.runner()
+    for kind, body in (('ok', None), ('error', {'message': 'stream not found',
+                                                'code': 'ENOENT'})):
+        s, m = stream(w, c)
+        ident = m['body']['stream_id']
+        s.send('job_eof', stream=0, offset=0)
+        c.answer(c.asked('stdio_close'), kind, body)
+        c.send(type='stdio_data', body={'stream_id': ident,
+                                        'data': b64(b'last')})
+        c.send(type='stdio_exit', body={'stream_id': ident, 'exit_code': 7})
+        streams, end = s.end()
+        eq((bytes(streams[1]), end.how, end.code), (b'last', EXITED, 7))
+    s, m = stream(w, c)                 # it never comes: no code is made up
+    s.send('job_eof', stream=0, offset=0)
+    c.answer(c.asked('stdio_close'))
+    eq(s.end()[1].how, LOST)
+    s, m = stream(w, c)                 # nobody waits for it any longer
+    s.send('job_eof', stream=0, offset=0)
+    c.answer(c.asked('stdio_close'))
+    s.send('job_cancel')
+    eq(s.end()[1].how, KILLED)
+
+
+@test()
+def stdio_data_forms(w):
+    c = w.runner()
+    s, m = stream(w, c)
+    ident = m['body']['stream_id']
+    for data in ('YQ==', 'Yg\r\n==\n', '', None):
+        c.send(type='stdio_data', body={'stream_id': ident, 'data': data})
+    c.send(type='stdio_data', body={'stream_id': ident})
+    c.send(type='stdio_exit', body={'stream_id': ident, 'exit_code': 0})
+    streams, end = s.end()
+    eq((bytes(streams[1]), end.how), (b'ab', EXITED))
 
 
 @test()

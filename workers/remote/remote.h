@@ -203,6 +203,7 @@ struct stream {
 	bool		 pty, started, ended;
 	bool		 eof;		/* no more input */
 	bool		 closing;	/* the runner was asked to */
+	bool		 closed;	/* and has answered */
 	bool		 cancelled;
 	bool		 full;		/* counted by its link */
 	bool		 clear;		/* what was written has arrived */
@@ -482,6 +483,8 @@ bool	 request_is_root(const struct op *);
 /* reply.c: JSON to exec.def. */
 void	 reply_take(struct op *, enum v1_type asked, struct v1_message *);
 void	 reply_malformed(struct op *);
+/* Base64 in place without its line breaks; returns its length. */
+size_t		 reply_strip_breaks(char *, size_t);
 /* The code of an error message; the text, not empty. */
 #define REPLY_TEXT_MAX	1024
 enum xerr reply_error(struct v1_value *body, char text[REPLY_TEXT_MAX + 1]);

@@ -40,7 +40,7 @@ static const struct {
 } states[] = {
 	{ "running", true, 0 },
 	{ "completed", false, JOB_EXITED },
-	{ "failed", false, JOB_EXITED },
+	{ "failed", false, JOB_SIGNALLED },
 	{ "killed", false, JOB_KILLED },
 };
 
@@ -238,9 +238,15 @@ task_state(struct task *t, struct slice word, int64_t code)
 		i++;
 	if (i == NITEMS(states) || code < INT32_MIN || code > INT32_MAX)
 		return false;
-	if (!states[i].running)
-		task_ended(t, code < 0 && states[i].how == JOB_EXITED ?
-		    JOB_SIGNALLED : states[i].how, (int32_t)code);
+	if (states[i].running)
+		return true;
+	/* One that failed has no code of success: it has none, then. */
+	if (states[i].how == JOB_SIGNALLED && code > 0)
+		task_ended(t, JOB_EXITED, (int32_t)code);
+	else if (states[i].how == JOB_EXITED && code < 0)
+		task_ended(t, JOB_SIGNALLED, 0);
+	else
+		task_ended(t, states[i].how, (int32_t)code);
 	return true;
 }
 
