@@ -523,6 +523,14 @@ async def exec_env(p):
 
 
 @test
+async def exec_env_odd(p):
+    """What is no KEY=VALUE sets nothing, and harms nothing."""
+    conn = await p.started()
+    got = await conn.sh('echo $A', env=['A=1', 'NO', '', '=x', 'B=', 'A=2'])
+    want((got['exit_code'], got['stdout']), (0, '2\n'), 'result')
+
+
+@test
 async def exec_stdin(p):
     conn = await p.started()
     want((await conn.sh('cat', stdin='täxt\n\0x'))['stdout'], 'täxt\n\0x', 'echo')
@@ -668,6 +676,26 @@ async def files_perm_zero_d17(p):
     os.umask(umask)
     for name, mode in (('f', 0o644), ('g', 0o644), ('d', 0o755), ('d/e', 0o755), ('h', 0o755)):
         want(stat.S_IMODE(os.stat(os.path.join(p.ws, name)).st_mode), mode & ~umask, name)
+
+
+@test
+async def files_perm_at_creation(p):
+    """A file that exists keeps its mode, the umask counts for a new one."""
+    umask = os.umask(0o027)
+    try:
+        conn = await p.started()
+    finally:
+        os.umask(umask)
+
+    def mode(name):
+        return stat.S_IMODE(os.stat(os.path.join(p.ws, name)).st_mode)
+    await conn.okay('write_file', {'path': 'new', 'data': '', 'perm': 0o666})
+    want(mode('new'), 0o640, 'new')
+    os.chmod(os.path.join(p.ws, 'new'), 0o751)
+    os.symlink('new', os.path.join(p.ws, 'link'))
+    for name in ('new', 'link'):
+        await conn.okay('write_file', {'path': name, 'data': b64(b'x'), 'perm': 420})
+        want(mode(name), 0o751, name)
 
 
 @test
@@ -899,6 +927,18 @@ async def unknown_type(p):
     want(await conn.error('EINVAL', 'register_ok', {}), 'unknown request type: register_ok', 'text')
     await conn.error('EINVAL', 'x' * 100000, {})
     await conn.error('EINVAL', '', {})
+
+
+@test
+async def no_type(p):
+    conn = await p.started()
+    for raw in ('{"id":"@ID@"}', '{"id":"@ID@","type":null,"body":{}}'):
+        answer = await conn.ask('', raw=raw)
+        want((answer['type'], answer['body']['code']), ('error', 'EINVAL'), raw)
+    for text in ('{}', '{"type":""}', '{"body":{}}'):
+        await conn.ws.send(text)
+    await conn.sh('true')
+    want(conn.pushes, [], 'answers to nothing')
 
 
 @test
