@@ -1021,19 +1021,47 @@ async def reconnects(p):
 
 
 @test
-async def jobs_of_a_lost_connection_end(p):
+async def jobs_of_a_lost_connection_go_on(p):
+    """What was asked for is done; nobody hears of it."""
     conn = await p.started()
-    asyncio.create_task(conn.sh('sleep 1000')).cancel()
-    await conn.send('exec', {'command': 'sleep 1000', 'shell': True}, 'x')
+    os.mkfifo(os.path.join(p.ws, 'fifo'))
+    # More output, and input, than is under way at once.
+    await conn.send('exec', {'command': 'echo up >up; read x <fifo; head -c 9000000 /dev/zero; '
+                             'wc -c >done', 'shell': True, 'stdin': 'x' * 5_000_000}, 'x')
+    await conn.send('exec', {'command': 'sleep 1000', 'shell': True, 'timeout': 2}, 'y')
 
-    def sleeping():
-        found = [open(f'/proc/{c}/cmdline', 'rb').read() for c in children(p.process.pid)]
-        return any(b'sleep\x001000' in c for c in found)
-    await until(sleeping, 5, 'start')
+    def read(name):
+        try:
+            with open(os.path.join(p.ws, name), encoding='ascii') as f:
+                return f.read()
+        except FileNotFoundError:
+            return ''
+    await until(lambda: read('up') == 'up\n', 5, 'start')
+    data = os.urandom(3_000_000)
+    await conn.send('write_file', {'path': 'big', 'data': b64(data), 'perm': 420}, 'z')
+    await conn.send('read_file', {'path': 'up'}, 'r')
+    await conn.ask('stat', {'path': ''})
     conn.ws.transport.abort()
-    await until(lambda: not sleeping(), 5, 'end of the job')
     conn = await p.conn()
+    want((await conn.sh('echo go >fifo'))['exit_code'], 0, 'it waits')
+    await until(lambda: read('done').strip() == '5000000', 10, 'its end')
+    want(await conn.file('big') == data, True, 'the file')
+    await until(lambda: len(children(p.process.pid)) == 1, 10, 'the end at its limit')
     await conn.sh('true')
+    want(conn.pushes, [], 'replies to the old connection')
+    # Those of an executor that died are forgotten.
+    await conn.send('exec', {'command': 'echo >up2; sleep 1000', 'shell': True}, 'x')
+    await until(lambda: read('up2') != '', 5, 'start')
+    conn.ws.transport.abort()
+    conn = await p.conn()
+    os.kill(children(p.process.pid)[0], signal.SIGKILL)
+    await until(lambda: b'restarting' in p.log, 5, 'restart')
+    for _ in range(100):
+        answer = await conn.ask('exec', {'command': 'true', 'shell': True})
+        if answer['type'] == 'exec_result':
+            break
+        await asyncio.sleep(0.1)
+    want(answer['type'], 'exec_result', 'afterwards')
     want(conn.pushes, [], 'replies to the old connection')
 
 
