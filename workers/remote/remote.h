@@ -52,7 +52,7 @@ struct msg;
 #define PENDING_MAX	1000	/* of these, not registered (D1) */
 #define LINK_OPS_MAX	256	/* operations of one runner at a time */
 #define LINK_WINDOW	(1024 * 1024)	/* bytes front may hold ready for us */
-#define LINK_BAD_MAX	100	/* malformed messages in a row */
+#define LINK_BAD_LOGGED	5	/* malformed messages of a connection */
 #define STDIN_MAX	(16 * 1024 * 1024)	/* as captured output */
 #define INPUT_WINDOW	(1024 * 1024)	/* of stdin or a file, unasked */
 #define STREAMS		4	/* enum job_stream */
