@@ -134,6 +134,35 @@ def register_silence(w):
 
 
 @test()
+def register_when_it_is_known(w):
+    """Told last of all, and first of all that it is sent."""
+    asked, answer = [], w.on_ledger
+
+    def on_ledger(m):
+        if m.name == 'runner_auth':
+            asked.append(m)
+        if len(asked) != 2 or m.name != 'runner_auth':
+            answer(m)
+    w.on_ledger = on_ledger
+    c = Conn(w, 'alice').register()
+    w.until(lambda: len(asked) == 2)
+    eq([(m.name_, m.online) for m in w.statuses], [('laptop', True)])
+    s = Session(w).exec()
+    w.settle()
+    eq(list(c.messages), [])
+    answer(asked[1])
+    eq(c.next()['type'], 'register_ok')
+    c.answer(c.asked('exec'), 'exec_result', RESULT)
+    s.end()
+    asked.clear()               # it dies in between, and another comes
+    c = Conn(w, 'alice').register()
+    w.until(lambda: len(asked) == 2)
+    w.edge('ledger')
+    eq(c.next()['type'], 'register_ok')
+    eq([m.online for m in w.statuses], [True] * 3)
+
+
+@test()
 def register_early_message(w):
     w.ledger_quiet = True
     c = Conn(w, 'alice').register()

@@ -569,6 +569,13 @@ link_unqueue(struct link *l, struct outmsg *o)
 	return true;
 }
 
+void
+link_release(struct link *l)
+{
+	l->held = false;
+	link_flush(l);
+}
+
 static void
 link_flush(struct link *l)
 {
@@ -577,8 +584,8 @@ link_flush(struct link *l)
 	struct op		*op;
 	uint64_t		 n;
 
-	while ((o = TAILQ_FIRST(&l->out)) != NULL && l->sent < l->allowed &&
-	    !peer_is_full(ROLE_FRONT)) {
+	while ((o = TAILQ_FIRST(&l->out)) != NULL && !l->held &&
+	    l->sent < l->allowed && !peer_is_full(ROLE_FRONT)) {
 		n = l->allowed - l->sent;
 		if (n > FRAME_CHUNK)
 			n = FRAME_CHUNK;

@@ -96,6 +96,7 @@ struct link {
 	char		*wish;		/* the name it would have; or NULL */
 	bool		 global;	/* came with the global token */
 	bool		 online;	/* as the ledger was told */
+	bool		 held;		/* nothing leaves until it knows */
 	bool		 is_v2;		/* speaks xbot.exec.v2 */
 	uint8_t		 step;		/* of that: enum v2_step */
 	struct v2	*v2;		/* what this connection resumed */
@@ -319,6 +320,8 @@ struct link *link_by_name(struct slice user, struct slice name);
 struct link *link_by_serial(uint64_t);
 /* takes the text, also on failure; op may be NULL. */
 bool	 link_queue(struct link *, struct op *, struct buf *text);
+/* What was queued while it was held may leave. */
+void	 link_release(struct link *);
 /* A binary message, at once or in turn; the bytes are lent.  secret: they are
  * to be wiped. */
 bool	 link_send_binary(struct link *, struct slice, bool secret);
