@@ -51,6 +51,8 @@ static uint64_t		 out_window(const struct op *);
 static void		 out_grant(struct op *, unsigned int);
 static struct evbuffer	*out_take(struct op *, unsigned int);
 static void		 out_error(struct op *, enum xerr, struct slice);
+static void		 reply_output(struct reply *, struct op *,
+			    unsigned int);
 static void		 reply_exec(struct op *, int, bool);
 static void		 reply_info(struct op *);
 static void		 op_cancel(const struct op *);
@@ -296,6 +298,16 @@ v1_out_credit(struct chan *c, const struct msg *m)
 	v1_in_feed(op);
 }
 
+/* What is missing at its end is said, there is no other place for it. */
+static void
+reply_output(struct reply *r, struct op *op, unsigned int i)
+{
+	reply_text(r, out_take(op, i));
+	if (op->dropped[i] > 0)
+		reply_json(r, "\\n[\u2026 %llu bytes dropped \u2026]\\n",
+		    (unsigned long long)op->dropped[i]);
+}
+
 static void
 reply_exec(struct op *op, int code, bool timed_out)
 {
@@ -313,9 +325,9 @@ reply_exec(struct op *op, int code, bool timed_out)
 		    (unsigned long long)op->dropped[1]);
 	r = reply_new(op_id(op), V1_EXEC_RESULT);
 	reply_json(r, ",\"body\":{\"stdout\":\"");
-	reply_text(r, out_take(op, 0));
+	reply_output(r, op, 0);
 	reply_json(r, "\",\"stderr\":\"");
-	reply_text(r, out_take(op, 1));
+	reply_output(r, op, 1);
 	reply_json(r, "\",\"exit_code\":%d,\"timed_out\":%s}}", code,
 	    timed_out ? "true" : "false");
 	op_free(op);
