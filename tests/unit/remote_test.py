@@ -1120,6 +1120,22 @@ def bg_kill_and_list(w):
 
 
 @test()
+def bg_list_without_answers(w):
+    """One that cannot be asked is listed as it was; so are the others."""
+    c = w.runner()
+    ids = [task(w, c)[0] for _ in range(3)]
+    s = Session(w)
+    s.send('task_list')
+    c.answer(c.asked('bg_status'), 'error', {'message': 'no docker',
+                                             'code': 'EIO'})
+    c.answer(c.asked('bg_status'), 'bg_output', {'status': 'weird'})
+    status(c, 'completed')
+    got = {m.task: m.running for m in (s.wait('task_info') for _ in ids)}
+    eq(sorted(got.values()), [False, True, True])
+    eq(s.next().name, 'job_done')
+
+
+@test()
 def bg_lost(w):
     c = w.runner()
     ident, _ = task(w, c)
