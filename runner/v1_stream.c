@@ -58,8 +58,8 @@ struct stream {
 	bool			 cancelled;
 	bool			 hungry;	/* credit when there is room */
 	const char		*error;		/* of stdio_exit; a literal */
-	struct op		*op;		/* owned; its id: to be answered */
-	char			*close_id;	/* of a close that came too soon */
+	struct op		*op;		/* owned; its id is the start's */
+	char			*close_id;	/* to be answered; NULL: none */
 	size_t			 close_len;
 	struct evbuffer		*in;		/* owned, charged */
 	uint64_t		 in_sent, in_credit;
@@ -406,7 +406,7 @@ stream_close(struct request *r)
 		stream_hurry(s);
 }
 
-/* Its start may still have to be answered. */
+/* Answered at its end; its start may still have to be answered. */
 static void
 stream_closed_by(struct stream *s, struct slice id)
 {

@@ -49,7 +49,7 @@ static const struct refusal user_other = { "FORBIDDEN", "user_id mismatch" };
 static const struct refusal broken =
     { "internal_error", "the server is out of memory" };
 
-static uint64_t	last_auth;
+static uint64_t	last_auth;		/* question to the ledger */
 
 static struct link *
 pending_by_auth(uint64_t auth)
