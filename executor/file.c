@@ -47,7 +47,7 @@ struct put {
 	char		name[NAME_MAX + 1];
 	char		temp[16];	/* "" once renamed */
 	uint32_t	mode;
-	bool		as_open;	/* PUT_AS_OPEN */
+	bool		as_open;	/* MODE_AS_OPEN */
 	uint64_t	limit, got, granted;
 };
 
@@ -409,7 +409,7 @@ on_file_put(const struct exec_file_put *m)
 	f->mode = m->mode & 07777;
 	if (f->mode == 0)
 		f->mode = 0644;
-	f->as_open = (m->mode & PUT_AS_OPEN) != 0;
+	f->as_open = (m->mode & MODE_AS_OPEN) != 0;
 	f->limit = m->limit;
 	put_grant(f);
 }
@@ -445,20 +445,26 @@ put_data(struct op *op, uint8_t stream, uint64_t offset, struct slice bytes)
 	put_grant(f);
 }
 
+uint32_t
+file_umasked(uint32_t mode)
+{
+	mode_t	 mask = umask(0);
+
+	umask(mask);
+	return mode & ~mask;
+}
+
 static uint32_t
 put_mode(const struct put *f)
 {
 	struct stat	 st;
-	mode_t		 mask;
 
 	if (!f->as_open)
 		return f->mode;
 	if (fstatat(f->dir, f->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    S_ISREG(st.st_mode))
 		return st.st_mode & 0777;
-	mask = umask(0);
-	umask(mask);
-	return f->mode & ~mask;
+	return file_umasked(f->mode);
 }
 
 static void

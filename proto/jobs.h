@@ -45,10 +45,10 @@ enum job_how {
 };
 
 /*
- * In the mode of a file_put: as open(2) has it, a file that exists keeps its
- * mode and that of a new one is subject to the umask.
+ * In the mode of a file_put or file_mkdir: the umask counts, and a file that
+ * exists keeps its mode, as open(2) and mkdir(2) have it.
  */
-#define PUT_AS_OPEN	0x10000u
+#define MODE_AS_OPEN	0x10000u
 
 enum llm_dialect {
 	LLM_OPENAI = 0,

@@ -278,7 +278,7 @@ start_write_file(struct request *r)
 	if ((op = req_begin(r)) == NULL)
 		return;
 	put.job = op->job;
-	put.mode = perm_of(perm, FILE_PERM) | PUT_AS_OPEN;
+	put.mode = perm_of(perm, FILE_PERM) | MODE_AS_OPEN;
 	put.limit = BUDGET_MESSAGE;
 	if (req_start(op, EXEC_FILE_PUT, &put))
 		req_feed(op, r, data, STREAM_FILE, true);
@@ -303,7 +303,7 @@ start_mkdir_all(struct request *r)
 	if ((op = req_begin(r)) == NULL)
 		return;
 	dir.job = op->job;
-	dir.mode = perm_of(perm, DIR_PERM);
+	dir.mode = perm_of(perm, DIR_PERM) | MODE_AS_OPEN;
 	req_start(op, EXEC_FILE_MKDIR, &dir);
 }
 

@@ -691,6 +691,8 @@ async def files_perm_at_creation(p):
         return stat.S_IMODE(os.stat(os.path.join(p.ws, name)).st_mode)
     await conn.okay('write_file', {'path': 'new', 'data': '', 'perm': 0o666})
     want(mode('new'), 0o640, 'new')
+    await conn.okay('mkdir_all', {'path': 'dir', 'perm': 0o777})
+    want(mode('dir'), 0o750, 'dir')
     os.chmod(os.path.join(p.ws, 'new'), 0o751)
     os.symlink('new', os.path.join(p.ws, 'link'))
     for name in ('new', 'link'):
