@@ -294,8 +294,10 @@ v1_parse(char *text, size_t len, struct v1_message *msg, const char **why)
 	*why = "bytes behind the message";
 	if (skip_space(p, end) != end)
 		return -1;
-	*why = "no type";
-	if (m[1].value.kind != V1_STRING)
+	/* Without one it is of an unknown type, which has an answer. */
+	*why = "the type is no string";
+	if (m[1].value.kind != V1_STRING && m[1].value.kind != V1_ABSENT &&
+	    m[1].value.kind != V1_NULL)
 		return -1;
 	*why = "the id is no string";
 	if (m[0].value.kind != V1_STRING && m[0].value.kind != V1_ABSENT &&

@@ -256,7 +256,7 @@ list_clear(struct op *op)
 
 /* ---- mkdir */
 
-/* The mode is as asked, whatever the umask. */
+/* The mode is as given, whatever the umask. */
 static int
 make_one(int dir, const char *name, uint32_t mode)
 {
@@ -287,7 +287,11 @@ mkdir_path(const struct exec_file_mkdir *m, struct path *p)
 		return m->parents ? 0 : EEXIST;
 	if ((dir = path_parent(p, m->parents, &name)) < 0)
 		return -dir;
-	error = make_one(dir, name, mode != 0 ? mode : 0755);
+	if (mode == 0)
+		mode = 0755;
+	if (m->mode & MODE_AS_OPEN)
+		mode = file_umasked(mode);
+	error = make_one(dir, name, mode);
 	close(dir);
 	if (error != EEXIST || !m->parents)
 		return error;

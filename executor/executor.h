@@ -329,6 +329,8 @@ const char	*path_name(const struct path *);
 /* ---- file.c, dir.c */
 bool	 file_in_use(const struct id16 *);	/* and answered */
 void	 file_refuse(const struct id16 *, int error, struct slice path);
+/* As a file would be made with this mode. */
+uint32_t file_umasked(uint32_t);
 void	 file_fail(struct op *, int error, struct slice path);
 void	 on_file_stat(const struct exec_file_stat *);
 void	 on_file_get(const struct exec_file_get *);

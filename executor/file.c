@@ -47,6 +47,7 @@ struct put {
 	char		name[NAME_MAX + 1];
 	char		temp[16];	/* "" once renamed */
 	uint32_t	mode;
+	bool		as_open;	/* MODE_AS_OPEN */
 	uint64_t	limit, got, granted;
 };
 
@@ -408,6 +409,7 @@ on_file_put(const struct exec_file_put *m)
 	f->mode = m->mode & 07777;
 	if (f->mode == 0)
 		f->mode = 0644;
+	f->as_open = (m->mode & MODE_AS_OPEN) != 0;
 	f->limit = m->limit;
 	put_grant(f);
 }
@@ -443,6 +445,28 @@ put_data(struct op *op, uint8_t stream, uint64_t offset, struct slice bytes)
 	put_grant(f);
 }
 
+uint32_t
+file_umasked(uint32_t mode)
+{
+	mode_t	 mask = umask(0);
+
+	umask(mask);
+	return mode & ~mask;
+}
+
+static uint32_t
+put_mode(const struct put *f)
+{
+	struct stat	 st;
+
+	if (!f->as_open)
+		return f->mode;
+	if (fstatat(f->dir, f->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISREG(st.st_mode))
+		return st.st_mode & 0777;
+	return file_umasked(f->mode);
+}
+
 static void
 put_eof(struct op *op, uint8_t stream, uint64_t offset)
 {
@@ -455,7 +479,7 @@ put_eof(struct op *op, uint8_t stream, uint64_t offset)
 		link_breach("end of a file out of order");
 	f->fd = -1;
 	/* close may be the one to say that the quota is used up. */
-	if (fchmod(fd, f->mode) == -1 || close(fd) == -1 ||
+	if (fchmod(fd, put_mode(f)) == -1 || close(fd) == -1 ||
 	    renameat(f->dir, f->temp, f->dir, f->name) == -1) {
 		op_fail(op, errno, f->name);
 		return;

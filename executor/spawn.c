@@ -107,6 +107,24 @@ is_ours(const char *var)
 	return strncmp(var, "XBOT_", 5) == 0;
 }
 
+/* Of ours, what a terminal gets; the shell in it reads its own files. */
+static const char *const	tty_names[] = {
+	"PATH=", "HOME=", "USER=", "SHELL=", "LANG="
+};
+
+static bool
+is_inherited(const char *var, bool tty)
+{
+	size_t	 i;
+
+	if (!tty)
+		return !is_ours(var) && strchr(var, '=') != NULL;
+	for (i = 0; i < sizeof(tty_names) / sizeof(tty_names[0]); i++)
+		if (strncmp(var, tty_names[i], strlen(tty_names[i])) == 0)
+			return true;
+	return false;
+}
+
 struct base {
 	char		 text[6][2 * PATH_MAX + 64];
 	struct slice	 v[INHERIT_MAX + 8];
@@ -129,7 +147,7 @@ base_build(struct base *b, const char *pwd, bool tty)
 	b->n = 0;
 	if (opt.inherit) {
 		for (e = environ; *e != NULL && b->n < INHERIT_MAX; e++)
-			if (!is_ours(*e) && strchr(*e, '=') != NULL)
+			if (is_inherited(*e, tty))
 				b->v[b->n++] = slice_str(*e);
 		if (opt.home != NULL)
 			base_set(b, 0, "HOME", opt.home);

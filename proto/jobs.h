@@ -44,6 +44,12 @@ enum job_how {
 	JOB_LOST = 5		/* nobody knows how it ended */
 };
 
+/*
+ * In the mode of a file_put or file_mkdir: the umask counts, and a file that
+ * exists keeps its mode, as open(2) and mkdir(2) have it.
+ */
+#define MODE_AS_OPEN	0x10000u
+
 enum llm_dialect {
 	LLM_OPENAI = 0,
 	LLM_ANTHROPIC = 1

@@ -42,7 +42,7 @@
 #define TOTAL_S		300L
 #define CONNECT_S	30L
 #define REDIRECTS	10L
-#define FILE_MODE	0644
+#define FILE_MODE	(0666 | MODE_AS_OPEN)
 
 struct fetch {
 	LIST_ENTRY(fetch)	 entry;

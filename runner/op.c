@@ -108,6 +108,19 @@ op_any(void)
 	return NULL;
 }
 
+struct op *
+op_answered_by(void (*answer)(struct op *, struct chan *, const struct msg *))
+{
+	struct op	*op;
+	size_t		 i;
+
+	for (i = 0; i < BUCKETS; i++)
+		LIST_FOREACH(op, &buckets[i], entry)
+			if (op->answer == answer)
+				return op;
+	return NULL;
+}
+
 struct slice
 op_id(const struct op *op)
 {

@@ -95,6 +95,9 @@ void		 op_free(struct op *);
 struct op	*op_find(const struct id16 *);
 /* Any one that does not stay; NULL when there is none. */
 struct op	*op_any(void);
+/* Any one whose answers this handles. */
+struct op	*op_answered_by(void (*)(struct op *, struct chan *,
+		    const struct msg *));
 struct slice	 op_id(const struct op *);
 /* Appends to out[i]; false when the budget is used up. */
 bool		 op_collect(struct op *, unsigned int i, const void *, size_t);

@@ -69,7 +69,7 @@ exec_read(struct request *r, struct exec_args *x)
 	    !req_text(r, &m[X_COMMAND], &x->command) ||
 	    !req_list(r, &m[X_ARGS], REQ_ARGS_MAX, &x->args, &x->nargs) ||
 	    !req_text(r, &m[X_DIR], &x->dir) ||
-	    !req_list(r, &m[X_ENV], REQ_ENV_MAX, &x->env, &x->nenv) ||
+	    !req_env(r, &m[X_ENV], &x->env, &x->nenv) ||
 	    !req_int(r, &m[X_TIMEOUT], &x->timeout) ||
 	    !req_text(r, &m[X_USER], &x->user) ||
 	    !req_text(r, &m[X_TASK], &x->task))

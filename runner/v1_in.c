@@ -88,6 +88,8 @@ v1_in_message(struct buf *text)
 		return why;
 	if (r.msg.id.len > OP_ID_MAX)
 		return "its id is too long";
+	if (r.msg.id.len == 0 && r.msg.type_text.len == 0)
+		return "it has neither id nor type";
 	r.type = r.msg.type_text;
 	log_debug("request %s %s",
 	    log_vis(vis, sizeof(vis), r.type.p, r.type.len),
@@ -276,7 +278,7 @@ start_write_file(struct request *r)
 	if ((op = req_begin(r)) == NULL)
 		return;
 	put.job = op->job;
-	put.mode = perm_of(perm, FILE_PERM);
+	put.mode = perm_of(perm, FILE_PERM) | MODE_AS_OPEN;
 	put.limit = BUDGET_MESSAGE;
 	if (req_start(op, EXEC_FILE_PUT, &put))
 		req_feed(op, r, data, STREAM_FILE, true);
@@ -301,7 +303,7 @@ start_mkdir_all(struct request *r)
 	if ((op = req_begin(r)) == NULL)
 		return;
 	dir.job = op->job;
-	dir.mode = perm_of(perm, DIR_PERM);
+	dir.mode = perm_of(perm, DIR_PERM) | MODE_AS_OPEN;
 	req_start(op, EXEC_FILE_MKDIR, &dir);
 }
 

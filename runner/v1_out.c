@@ -51,9 +51,15 @@ static uint64_t		 out_window(const struct op *);
 static void		 out_grant(struct op *, unsigned int);
 static struct evbuffer	*out_take(struct op *, unsigned int);
 static void		 out_error(struct op *, enum xerr, struct slice);
+static void		 reply_output(struct reply *, struct op *,
+			    unsigned int);
 static void		 reply_exec(struct op *, int, bool);
 static void		 reply_info(struct op *);
 static void		 op_cancel(const struct op *);
+static bool		 op_changes(const struct op *);
+static void		 op_orphan(struct op *);
+static void		 on_orphan(struct op *, struct chan *,
+			    const struct msg *);
 
 /* Which of out[] a stream is, -1 if this operation has none such. */
 static int
@@ -108,7 +114,9 @@ out_take(struct op *op, unsigned int i)
 static void
 out_error(struct op *op, enum xerr code, struct slice text)
 {
-	reply_error(op_id(op), slice_str(v1_type_name(op->type)), code, text);
+	if (op->answer != on_orphan)
+		reply_error(op_id(op), slice_str(v1_type_name(op->type)),
+		    code, text);
 	op_free(op);
 }
 
@@ -135,6 +143,8 @@ v1_out_lost(void)
 	while ((op = op_any()) != NULL)
 		out_error(op, XERR_EIO,
 		    slice_str("the executor ended before it had answered"));
+	while ((op = op_answered_by(on_orphan)) != NULL)
+		op_free(op);
 }
 
 void
@@ -146,10 +156,68 @@ v1_out_abandon(void)
 	v1_task_away();
 	v1_llm_abandon();
 	while ((op = op_any()) != NULL) {
+		if (op_changes(op)) {
+			op_orphan(op);
+			continue;
+		}
 		if (op->fetch != NULL)
 			fetch_cancel(op->fetch);
 		else
 			op_cancel(op);
+		op_free(op);
+	}
+}
+
+/* -- without the connection that asked -- */
+
+/* Half of it would be worse than all of it. */
+static bool
+op_changes(const struct op *op)
+{
+	return op->type == V1_EXEC || op->type == V1_WRITE_FILE ||
+	    op->type == V1_MKDIR_ALL || op->type == V1_REMOVE ||
+	    op->type == V1_REMOVE_ALL;
+}
+
+/* It runs to its end, as existing runners have it; nobody hears of it. */
+static void
+op_orphan(struct op *op)
+{
+	size_t	 i, n;
+
+	op->stays = true;
+	op->answer = on_orphan;
+	for (i = 0; i < 2; i++) {
+		n = evbuffer_get_length(op->out[i]);
+		evbuffer_drain(op->out[i], n);
+		budget_give(n);
+	}
+}
+
+static void
+on_orphan(struct op *op, struct chan *c, const struct msg *m)
+{
+	const union exec_any	*b = m->body;
+	int			 i;
+
+	switch (m->type) {
+	case EXEC_JOB_STARTED:
+	case EXEC_JOB_EOF:
+		return;
+	case EXEC_JOB_CREDIT:
+		v1_out_credit(c, m);
+		return;
+	case EXEC_JOB_DATA:
+		i = out_index(op, b->job_data.stream);
+		if (i == -1 || b->job_data.offset != op->got[i] ||
+		    b->job_data.bytes.len > op->credit[i] - op->got[i]) {
+			chan_refuse(c, "data out of place");
+			return;
+		}
+		op->got[i] += b->job_data.bytes.len;
+		out_grant(op, (unsigned int)i);
+		return;
+	default:
 		op_free(op);
 	}
 }
@@ -230,6 +298,16 @@ v1_out_credit(struct chan *c, const struct msg *m)
 	v1_in_feed(op);
 }
 
+/* What is missing at its end is said, there is no other place for it. */
+static void
+reply_output(struct reply *r, struct op *op, unsigned int i)
+{
+	reply_text(r, out_take(op, i));
+	if (op->dropped[i] > 0)
+		reply_json(r, "\\n[\u2026 %llu bytes dropped \u2026]\\n",
+		    (unsigned long long)op->dropped[i]);
+}
+
 static void
 reply_exec(struct op *op, int code, bool timed_out)
 {
@@ -247,9 +325,9 @@ reply_exec(struct op *op, int code, bool timed_out)
 		    (unsigned long long)op->dropped[1]);
 	r = reply_new(op_id(op), V1_EXEC_RESULT);
 	reply_json(r, ",\"body\":{\"stdout\":\"");
-	reply_text(r, out_take(op, 0));
+	reply_output(r, op, 0);
 	reply_json(r, "\",\"stderr\":\"");
-	reply_text(r, out_take(op, 1));
+	reply_output(r, op, 1);
 	reply_json(r, "\",\"exit_code\":%d,\"timed_out\":%s}}", code,
 	    timed_out ? "true" : "false");
 	op_free(op);

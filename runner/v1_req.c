@@ -115,6 +115,26 @@ req_list(struct request *r, struct v1_member *m, size_t max,
 	return true;
 }
 
+/* What is no KEY=VALUE is nothing that could be set: left out. */
+bool
+req_env(struct request *r, struct v1_member *m, struct slice **out,
+    uint32_t *n)
+{
+	struct slice	 s;
+	uint32_t	 i, kept = 0;
+
+	if (!req_list(r, m, REQ_ENV_MAX, out, n))
+		return false;
+	for (i = 0; i < *n; i++) {
+		s = (*out)[i];
+		if (s.len > 1 && memchr((const char *)s.p + 1, '=',
+		    s.len - 1) != NULL && *(const char *)s.p != '=')
+			(*out)[kept++] = s;
+	}
+	*n = kept;
+	return true;
+}
+
 struct op *
 req_begin(struct request *r)
 {

@@ -45,6 +45,8 @@ bool	 req_int(struct request *, struct v1_member *, int64_t *);
 /* The caller frees *out, also on failure. */
 bool	 req_list(struct request *, struct v1_member *, size_t max,
 	    struct slice **out, uint32_t *n);
+bool	 req_env(struct request *, struct v1_member *, struct slice **out,
+	    uint32_t *n);
 void	 req_refuse(struct request *, enum xerr, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));
 struct op *req_begin(struct request *);

@@ -58,7 +58,9 @@ struct stream {
 	bool			 cancelled;
 	bool			 hungry;	/* credit when there is room */
 	const char		*error;		/* of stdio_exit; a literal */
-	struct op		*op;		/* owned; its id: to be answered */
+	struct op		*op;		/* owned; its id is the start's */
+	char			*close_id;	/* to be answered; NULL: none */
+	size_t			 close_len;
 	struct evbuffer		*in;		/* owned, charged */
 	uint64_t		 in_sent, in_credit;
 	uint64_t		 got, credit;	/* of output */
@@ -81,7 +83,8 @@ static void		 stream_grant(struct stream *);
 static void		 stream_push(struct stream *, struct slice);
 static void		 stream_ok(struct stream *, bool);
 static void		 stream_exit(struct stream *, int, const char *);
-static void		 op_rename(struct op *, struct slice);
+static void		 stream_closed_by(struct stream *, struct slice);
+static void		 stream_hurry(struct stream *);
 static void		 on_answer(struct op *, struct chan *,
 			    const struct msg *);
 static void		 on_output(struct stream *, struct chan *,
@@ -155,6 +158,7 @@ stream_free(struct stream *s)
 	budget_give(n);
 	event_free(s->late);
 	op_free(s->op);
+	free(s->close_id);
 	free(s->id);
 	free(s);
 }
@@ -217,7 +221,7 @@ start_stream(struct request *r, bool pty)
 	if (!req_members(r, m, S_MAX) || !req_text(r, &m[S_ID], &id) ||
 	    !stream_argv(r, &m[S_COMMAND], &m[S_ARGS], &argv,
 	    &start.argv.n) ||
-	    !req_list(r, &m[S_ENV], REQ_ENV_MAX, &env, &start.env.n) ||
+	    !req_env(r, &m[S_ENV], &env, &start.env.n) ||
 	    !req_text(r, &m[S_DIR], &dir) ||
 	    !req_int(r, &m[S_COLS], &cols) || !req_int(r, &m[S_ROWS], &rows))
 		goto out;
@@ -255,8 +259,8 @@ start_pty(struct request *r)
 
 /* -- to the program -- */
 
-void
-stream_input(struct request *r)
+static enum xerr
+input_take(struct request *r)
 {
 	struct v1_member	 m[] = { { .key = "stream_id" },
 		{ .key = "data" } };
@@ -264,17 +268,19 @@ stream_input(struct request *r)
 	struct stream		*s;
 	ssize_t			 n;
 
-	if (!v1_members(&r->msg.body, m, 2) || (s = stream_find(r->msg.type ==
-	    V1_PTY_STDIN, v1_string(&m[0].value))) == NULL || s->closing)
-		return;
+	if (!v1_members(&r->msg.body, m, 2))
+		return XERR_EINVAL;
+	s = stream_find(r->msg.type == V1_PTY_STDIN, v1_string(&m[0].value));
+	if (s == NULL || s->closing)
+		return XERR_ENOENT;
 	data = v1_string(&m[1].value);
 	if (data.len == 0)
-		return;
+		return XERR_NONE;
 	n = base64_decode((char *)(uintptr_t)data.p, data.p, data.len);
 	if (n == -1) {
 		log_warnx("%s: malformed base64, nothing is written",
 		    v1_type_name(r->msg.type));
-		return;
+		return XERR_EINVAL;
 	}
 	/* Part of it would be worse than none. */
 	if (evbuffer_get_length(s->in) + (size_t)n > INPUT_MAX ||
@@ -283,11 +289,31 @@ stream_input(struct request *r)
 		log_warnx("%s: %s", v1_type_name(r->msg.type), s->error);
 		s->closing = true;
 		stream_cancel(s);
-		return;
+		return XERR_EIO;
 	}
 	if (evbuffer_add(s->in, data.p, (size_t)n) == -1)
 		fatalx("out of memory");
 	stream_feed(s);
+	return XERR_NONE;
+}
+
+/* Silent, but whoever gives stdio_write an id waits for an answer to it. */
+void
+stream_input(struct request *r)
+{
+	enum xerr	 code = input_take(r);
+	struct reply	*reply;
+
+	if (r->msg.type != V1_STDIO_WRITE || r->msg.id.len == 0)
+		return;
+	if (code != XERR_NONE) {
+		req_refuse(r, code, "%s", code == XERR_ENOENT ?
+		    "stream not found" : "nothing was written");
+		return;
+	}
+	reply = reply_new(r->msg.id, V1_OK);
+	reply_json(reply, "}");
+	reply_queue(reply);
 }
 
 static void
@@ -311,7 +337,7 @@ stream_feed(struct stream *s)
 		evbuffer_drain(s->in, n);
 		budget_give(n);
 	}
-	if (s->closing && evbuffer_get_length(s->in) == 0)
+	if (s->started && s->closing && evbuffer_get_length(s->in) == 0)
 		stream_cancel(s);
 }
 
@@ -358,7 +384,6 @@ on_late(evutil_socket_t fd, short what, void *arg)
 void
 stream_close(struct request *r)
 {
-	const struct timeval	 late = { .tv_sec = CLOSE_DELAY };
 	struct v1_member	 m[] = { { .key = "stream_id" } };
 	struct slice		 id;
 	struct stream		*s;
@@ -366,31 +391,42 @@ stream_close(struct request *r)
 	if (!req_members(r, m, 1) || !req_text(r, &m[0], &id))
 		return;
 	s = stream_find(r->msg.type == V1_PTY_CLOSE, id);
+	if (id.len == 0) {
+		req_refuse(r, XERR_EINVAL, "invalid %s request: stream_id is "
+		    "missing", v1_type_name(r->msg.type));
+		return;
+	}
 	if (s == NULL || s->closing) {
 		req_refuse(r, XERR_ENOENT, "stream not found");
 		return;
 	}
-	if (!s->started)
-		reply_error(op_id(s->op), slice_str(v1_type_name(
-		    s->op->type)), XERR_EIO,
-		    slice_str("closed before it had started"));
 	s->closing = true;
-	op_rename(s->op, r->msg.id);
+	stream_closed_by(s, r->msg.id);
+	if (s->started)
+		stream_hurry(s);
+}
+
+/* Answered at its end; its start may still have to be answered. */
+static void
+stream_closed_by(struct stream *s, struct slice id)
+{
+	if ((s->close_id = malloc(id.len + 1)) == NULL)
+		fatalx("out of memory");
+	if (id.len > 0)
+		memcpy(s->close_id, id.p, id.len);
+	s->close_len = id.len;
+}
+
+/* To its end, when it has read what waits for it. */
+static void
+stream_hurry(struct stream *s)
+{
+	const struct timeval	 late = { .tv_sec = CLOSE_DELAY };
+
 	if (s->pty || evbuffer_get_length(s->in) == 0)
 		stream_cancel(s);
 	else
 		evtimer_add(s->late, &late);
-}
-
-static void
-op_rename(struct op *op, struct slice id)
-{
-	free(op->id);
-	if ((op->id = malloc(id.len + 1)) == NULL)
-		fatalx("out of memory");
-	if (id.len > 0)
-		memcpy(op->id, id.p, id.len);
-	op->idlen = id.len;
 }
 
 /* -- from the program -- */
@@ -404,9 +440,10 @@ on_answer(struct op *op, struct chan *c, const struct msg *m)
 	switch (m->type) {
 	case EXEC_JOB_STARTED:
 		s->started = true;
-		if (!s->closing)
-			stream_ok(s, true);
+		stream_ok(s, false);
 		stream_grant(s);
+		if (s->closing)
+			stream_hurry(s);
 		return;
 	case EXEC_JOB_REFUSED:
 		on_refused(s, &b->job_refused);
@@ -441,26 +478,24 @@ on_refused(struct stream *s, const struct exec_job_refused *b)
 		stream_exit(s, -1, "the executor gave it up");
 		return;
 	}
-	if (s->closing) {
-		stream_ok(s, false);
-		stream_free(s);
-		return;
-	}
 	snprintf(text, sizeof(text), "exec error: %.*s", (int)b->text.len,
 	    b->text.len > 0 ? (const char *)b->text.p : "");
 	reply_error(op_id(s->op), slice_str(v1_type_name(s->op->type)),
 	    XERR_EIO, slice_str(text));
+	if (s->close_id != NULL)
+		stream_ok(s, true);
 	stream_free(s);
 }
 
-/* The request that waits is answered; with the id: that of a start. */
+/* To its start, or to its close. */
 static void
-stream_ok(struct stream *s, bool with_id)
+stream_ok(struct stream *s, bool closed)
 {
 	struct reply	*r;
 
-	r = reply_new(op_id(s->op), V1_OK);
-	if (with_id) {
+	r = reply_new(closed ? (struct slice){ s->close_id, s->close_len } :
+	    op_id(s->op), V1_OK);
+	if (!closed) {
 		reply_json(r, ",\"body\":{\"stream_id\":\"");
 		reply_bytes(r, slice_str(s->id));
 		reply_json(r, "\"}");
@@ -562,8 +597,8 @@ stream_exit(struct stream *s, int code, const char *error)
 		reply_json(r, ",\"error\":\"%s\"", error);
 	reply_json(r, "}}");
 	reply_queue(r);
-	if (s->closing && s->error == NULL)
-		stream_ok(s, false);
+	if (s->close_id != NULL)
+		stream_ok(s, true);
 	stream_free(s);
 }
 

@@ -439,6 +439,7 @@ reply_status(struct task *t, struct op *op)
 	const char	*word = task_word(t, op);
 	struct reply	*r;
 	unsigned int	 i;
+	int		 code;
 
 	t->ended = !op->running;
 	if (t->ended)
@@ -447,9 +448,11 @@ reply_status(struct task *t, struct op *op)
 	reply_json(r, ",\"body\":{\"task_id\":\"");
 	reply_bytes(r, slice_str(t->id));
 	reply_json(r, "\",\"status\":\"%s\"", word);
-	if (!op->running && (op->how != JOB_EXITED || op->code != 0))
-		reply_json(r, ",\"exit_code\":%d",
-		    op->how == JOB_EXITED ? op->code : -1);
+	/* Absent it is 0, which is nothing that a task on its way out has. */
+	code = op->running ? (t->killed ? -1 : 0) :
+	    op->how == JOB_EXITED ? op->code : -1;
+	if (code != 0)
+		reply_json(r, ",\"exit_code\":%d", code);
 	for (i = 0; i < 2; i++) {
 		reply_json(r, i == 0 ? ",\"stdout\":\"" : "\",\"stderr\":\"");
 		if (op->dropped[i] > 0)

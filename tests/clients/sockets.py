@@ -76,6 +76,17 @@ def test_register(t, sup):
     t.eq(listed(sup, "nora")["llm_model"], "gpt", "the model is remembered")
 
 
+def test_register_at_once(t, sup):
+    """Who is told that it is registered is where commands go."""
+    got = []
+    for i in range(10):
+        with runner(sup, f"once{i}", llm_provider="openai",
+                    llm_model=f"m{i}"):
+            got.append(sup.client.call("GET",
+                                       f"/v1/users/once{i}/route").json)
+    t.eq([r["runner"] for r in got], ["laptop"] * 10, "at once")
+
+
 def test_fragments(t, sup):
     sup.client.call("POST", "/v1/users/olga/runners", {"name": "a"})
     token = sup.client.call("POST",

@@ -523,6 +523,14 @@ async def exec_env(p):
 
 
 @test
+async def exec_env_odd(p):
+    """What is no KEY=VALUE sets nothing, and harms nothing."""
+    conn = await p.started()
+    got = await conn.sh('echo $A', env=['A=1', 'NO', '', '=x', 'B=', 'A=2'])
+    want((got['exit_code'], got['stdout']), (0, '2\n'), 'result')
+
+
+@test
 async def exec_stdin(p):
     conn = await p.started()
     want((await conn.sh('cat', stdin='täxt\n\0x'))['stdout'], 'täxt\n\0x', 'echo')
@@ -668,6 +676,28 @@ async def files_perm_zero_d17(p):
     os.umask(umask)
     for name, mode in (('f', 0o644), ('g', 0o644), ('d', 0o755), ('d/e', 0o755), ('h', 0o755)):
         want(stat.S_IMODE(os.stat(os.path.join(p.ws, name)).st_mode), mode & ~umask, name)
+
+
+@test
+async def files_perm_at_creation(p):
+    """A file that exists keeps its mode, the umask counts for a new one."""
+    umask = os.umask(0o027)
+    try:
+        conn = await p.started()
+    finally:
+        os.umask(umask)
+
+    def mode(name):
+        return stat.S_IMODE(os.stat(os.path.join(p.ws, name)).st_mode)
+    await conn.okay('write_file', {'path': 'new', 'data': '', 'perm': 0o666})
+    want(mode('new'), 0o640, 'new')
+    await conn.okay('mkdir_all', {'path': 'dir', 'perm': 0o777})
+    want(mode('dir'), 0o750, 'dir')
+    os.chmod(os.path.join(p.ws, 'new'), 0o751)
+    os.symlink('new', os.path.join(p.ws, 'link'))
+    for name in ('new', 'link'):
+        await conn.okay('write_file', {'path': name, 'data': b64(b'x'), 'perm': 420})
+        want(mode(name), 0o751, name)
 
 
 @test
@@ -902,6 +932,18 @@ async def unknown_type(p):
 
 
 @test
+async def no_type(p):
+    conn = await p.started()
+    for raw in ('{"id":"@ID@"}', '{"id":"@ID@","type":null,"body":{}}'):
+        answer = await conn.ask('', raw=raw)
+        want((answer['type'], answer['body']['code']), ('error', 'EINVAL'), raw)
+    for text in ('{}', '{"type":""}', '{"body":{}}'):
+        await conn.ws.send(text)
+    await conn.sh('true')
+    want(conn.pushes, [], 'answers to nothing')
+
+
+@test
 async def odd_ids(p):
     conn = await p.started()
     for ident in ('x', 'a"b\\c\n', 'ü€😀', '<&>', '0' * 4000):
@@ -981,19 +1023,47 @@ async def reconnects(p):
 
 
 @test
-async def jobs_of_a_lost_connection_end(p):
+async def jobs_of_a_lost_connection_go_on(p):
+    """What was asked for is done; nobody hears of it."""
     conn = await p.started()
-    asyncio.create_task(conn.sh('sleep 1000')).cancel()
-    await conn.send('exec', {'command': 'sleep 1000', 'shell': True}, 'x')
+    os.mkfifo(os.path.join(p.ws, 'fifo'))
+    # More output, and input, than is under way at once.
+    await conn.send('exec', {'command': 'echo up >up; read x <fifo; head -c 9000000 /dev/zero; '
+                             'wc -c >done', 'shell': True, 'stdin': 'x' * 5_000_000}, 'x')
+    await conn.send('exec', {'command': 'sleep 1000', 'shell': True, 'timeout': 2}, 'y')
 
-    def sleeping():
-        found = [open(f'/proc/{c}/cmdline', 'rb').read() for c in children(p.process.pid)]
-        return any(b'sleep\x001000' in c for c in found)
-    await until(sleeping, 5, 'start')
+    def read(name):
+        try:
+            with open(os.path.join(p.ws, name), encoding='ascii') as f:
+                return f.read()
+        except FileNotFoundError:
+            return ''
+    await until(lambda: read('up') == 'up\n', 5, 'start')
+    data = os.urandom(3_000_000)
+    await conn.send('write_file', {'path': 'big', 'data': b64(data), 'perm': 420}, 'z')
+    await conn.send('read_file', {'path': 'up'}, 'r')
+    await conn.ask('stat', {'path': ''})
     conn.ws.transport.abort()
-    await until(lambda: not sleeping(), 5, 'end of the job')
     conn = await p.conn()
+    want((await conn.sh('echo go >fifo'))['exit_code'], 0, 'it waits')
+    await until(lambda: read('done').strip() == '5000000', 10, 'its end')
+    want(await conn.file('big') == data, True, 'the file')
+    await until(lambda: len(children(p.process.pid)) == 1, 10, 'the end at its limit')
     await conn.sh('true')
+    want(conn.pushes, [], 'replies to the old connection')
+    # Those of an executor that died are forgotten.
+    await conn.send('exec', {'command': 'echo >up2; sleep 1000', 'shell': True}, 'x')
+    await until(lambda: read('up2') != '', 5, 'start')
+    conn.ws.transport.abort()
+    conn = await p.conn()
+    os.kill(children(p.process.pid)[0], signal.SIGKILL)
+    await until(lambda: b'restarting' in p.log, 5, 'restart')
+    for _ in range(100):
+        answer = await conn.ask('exec', {'command': 'true', 'shell': True})
+        if answer['type'] == 'exec_result':
+            break
+        await asyncio.sleep(0.1)
+    want(answer['type'], 'exec_result', 'afterwards')
     want(conn.pushes, [], 'replies to the old connection')
 
 
@@ -1152,7 +1222,9 @@ async def output_beyond_its_limit(p):
     conn = await p.started()
     got = await conn.sh('head -c 80000000 /dev/zero | tr "\\0" y; echo err >&2; exit 3')
     want((got['stderr'], got['exit_code']), ('err\n', 3), 'ran to its end')
-    want(60_000_000 < len(got['stdout']) <= 64 << 20, True, f'{len(got["stdout"])} bytes')
+    out, mark = got['stdout'].split('\n', 1)
+    want(60_000_000 < len(out) <= 64 << 20, True, f'{len(out)} bytes')
+    want(mark, f'[\u2026 {80_000_000 - len(out)} bytes dropped \u2026]\n', 'mark')
     await until(lambda: b'dropped' in p.log, 3, 'log line')
     await asyncio.sleep(0.2)
     want(p.resident() < 65536, True, f'{p.resident()} kB resident afterwards')

@@ -126,7 +126,13 @@ async def bg_kill_is_final(p):
                         f's{i}')
         answer = await conn.ask('bg_kill', {'task_id': f'b{i}'})
         want(answer['type'], 'ok', f'{answer}')
-        want((await status(conn, f'b{i}'))['status'], 'killed', 'status')
+        await conn.send('bg_exec', {'task_id': f'c{i}', 'command': 'sleep 303', 'shell': True},
+                        f't{i}')
+        await conn.send('bg_kill', {'task_id': f'c{i}'}, f'k{i}')
+        for task in (f'b{i}', f'c{i}'):
+            body = await status(conn, task)
+            # Absent it would be 0.
+            want((body['status'], body.get('exit_code')), ('killed', -1), 'status')
     await until(lambda: len(children(p.process.pid)) == 1, 5, 'nothing runs')
 
 
@@ -317,6 +323,14 @@ async def stdio_errors(p):
         await conn.send('stdio_write', body)
     await conn.sh('true')
     want(conn.pushes[before:], [], 'answers to stdio_write')
+    # Who gives an id waits for an answer.
+    want((await conn.ask('stdio_write', {'stream_id': 'a', 'data': b64(b'x')}))['type'],
+         'ok', 'with an id')
+    await conn.error('ENOENT', 'stdio_write', {'stream_id': 'b', 'data': b64(b'x')})
+    await conn.error('EINVAL', 'stdio_write', {'stream_id': 'a', 'data': '!'})
+    for kind in ('stdio_close', 'pty_close'):
+        await conn.error('EINVAL', kind, {})
+        await conn.error('EINVAL', kind, {'stream_id': ''})
 
 
 @test
@@ -394,6 +408,33 @@ async def stdio_close_sequence(p):
     want((await term.exited())['exit_code'], 5, 'TERM')
     want((await kill.exited())['exit_code'], -1, 'KILL')
     await until(lambda: len(children(p.process.pid)) == 1, 5, 'nothing runs')
+
+
+@test
+async def closed_in_one_breath(p):
+    """Start, input and close before anything was answered."""
+    conn = await p.started()
+    for kind, start in (('stdio', 'stdio_start'), ('pty', 'pty_create')):
+        for i in range(5):
+            s = Stream(conn, kind, f'{kind}{i}')
+            started = asyncio.create_task(conn.ask(
+                start, {'stream_id': s.id, 'command': 'cat'}))
+            await asyncio.sleep(0)
+            if kind == 'stdio':
+                await s.write(b'one')
+                await s.write(b'two')
+            closed = asyncio.create_task(s.close())
+            want((await started)['body'], {'stream_id': s.id}, 'start')
+            want((await closed)['type'], 'ok', 'close')
+            code = (await s.exited())['exit_code']
+            if kind == 'stdio':
+                want((s.data(), code), (b'onetwo', 0), 'output')
+    started = asyncio.create_task(conn.error(
+        'EIO', 'stdio_start', {'stream_id': 'none', 'command': '/no/such'}))
+    await asyncio.sleep(0)
+    answer = await conn.ask('stdio_close', {'stream_id': 'none'})
+    await started
+    want(answer['type'] in ('ok', 'error'), True, 'close of what never was')
 
 
 @test
@@ -549,6 +590,12 @@ async def pty_shell_and_defaults(p):
     s = await pty(conn, 'c', dir='/etc', command='pwd')
     await s.exited()
     want(s.data().strip(), os.path.realpath(p.ws).encode(), 'D13: dir outside')
+    s = await pty(conn, 'v', command='env', env=['MINE=x'])
+    await s.exited()
+    names = {line.split(b'=')[0] for line in s.data().splitlines()}
+    want(names - {b'PWD', b'XBOT_JOB'} <= {b'TERM', b'PATH', b'HOME', b'USER', b'SHELL',
+                                          b'LANG', b'MINE'}, True, f'environment {names}')
+    want({b'TERM', b'PATH', b'HOME', b'MINE'} <= names, True, f'environment {names}')
     s = await pty(conn, 'd', command='/bin/echo', args=['a b', 'c'])
     await s.exited()
     want(s.data().strip(), b'a b c', 'args')

@@ -134,6 +134,35 @@ def register_silence(w):
 
 
 @test()
+def register_when_it_is_known(w):
+    """Told last of all, and first of all that it is sent."""
+    asked, answer = [], w.on_ledger
+
+    def on_ledger(m):
+        if m.name == 'runner_auth':
+            asked.append(m)
+        if len(asked) != 2 or m.name != 'runner_auth':
+            answer(m)
+    w.on_ledger = on_ledger
+    c = Conn(w, 'alice').register()
+    w.until(lambda: len(asked) == 2)
+    eq([(m.name_, m.online) for m in w.statuses], [('laptop', True)])
+    s = Session(w).exec()
+    w.settle()
+    eq(list(c.messages), [])
+    answer(asked[1])
+    eq(c.next()['type'], 'register_ok')
+    c.answer(c.asked('exec'), 'exec_result', RESULT)
+    s.end()
+    asked.clear()               # it dies in between, and another comes
+    c = Conn(w, 'alice').register()
+    w.until(lambda: len(asked) == 2)
+    w.edge('ledger')
+    eq(c.next()['type'], 'register_ok')
+    eq([m.online for m in w.statuses], [True] * 3)
+
+
+@test()
 def register_early_message(w):
     w.ledger_quiet = True
     c = Conn(w, 'alice').register()
@@ -424,9 +453,11 @@ def malformed_messages(w):
     s = Session(w).exec()
     c.answer(c.asked('exec'), 'exec_result', RESULT)
     eq(s.end()[1].how, EXITED)
-    for _ in range(100):
+    s = Session(w).exec()
+    for _ in range(300):
         c.raw(b'{')
-    eq(c.wait_close()[0], 1008)
+    c.answer(c.asked('exec'), 'exec_result', RESULT)
+    eq(s.end()[1].how, EXITED)
 
 
 @test()
@@ -1026,6 +1057,7 @@ def bg_read(w):
     eq((m.how, m.code), (EXITED, 3))
     for state, code, how, want in (('completed', None, EXITED, 0),
                                    ('failed', -1, SIGNALLED, 0),
+                                   ('failed', None, SIGNALLED, 0),
                                    ('killed', -1, KILLED, 0)):
         ident, _ = task(w, c)
         s = read(w, ident, out=2, err=0)
@@ -1085,6 +1117,22 @@ def bg_kill_and_list(w):
     s = Session(w)
     s.send('task_kill', task=b'?' * 16)
     refused(s.wait('job_refused'), 'ENOENT')
+
+
+@test()
+def bg_list_without_answers(w):
+    """One that cannot be asked is listed as it was; so are the others."""
+    c = w.runner()
+    ids = [task(w, c)[0] for _ in range(3)]
+    s = Session(w)
+    s.send('task_list')
+    c.answer(c.asked('bg_status'), 'error', {'message': 'no docker',
+                                             'code': 'EIO'})
+    c.answer(c.asked('bg_status'), 'bg_output', {'status': 'weird'})
+    status(c, 'completed')
+    got = {m.task: m.running for m in (s.wait('task_info') for _ in ids)}
+    eq(sorted(got.values()), [False, True, True])
+    eq(s.next().name, 'job_done')
 
 
 @test()
@@ -1192,8 +1240,13 @@ def stdio_ends(w):
     c.asked('stdio_close')
     s, m = stream(w, c)
     c.send(type='stdio_exit', body={'stream_id': m['body']['stream_id'],
-                                    'exit_code': -1, 'error': 'x'})
+                                    'exit_code': -1})
     eq(s.end()[1].how, SIGNALLED)
+    for code in (-1, 0):                # it is no exit, whatever the code
+        s, m = stream(w, c)
+        c.send(type='stdio_exit', body={'stream_id': m['body']['stream_id'],
+                                        'exit_code': code, 'error': 'x'})
+        eq(s.end()[1].how, LOST)
     s, m = stream(w, c, ok=False)
     c.answer(m, 'error', {'message': 'exec: "x": executable file not found '
                                      'in $PATH', 'code': 'EIO'})
@@ -1212,6 +1265,45 @@ def stdio_ends(w):
     s, m = stream(w, c)
     c.gone()
     refused(s.end()[1], 'EIO')
+
+
+@test()
+def stdio_exit_behind_the_close(w):
+    """Existing runners may answer a close before they tell the exit."""
+    c = w.runner()
+    for kind, body in (('ok', None), ('error', {'message': 'stream not found',
+                                                'code': 'ENOENT'})):
+        s, m = stream(w, c)
+        ident = m['body']['stream_id']
+        s.send('job_eof', stream=0, offset=0)
+        c.answer(c.asked('stdio_close'), kind, body)
+        c.send(type='stdio_data', body={'stream_id': ident,
+                                        'data': b64(b'last')})
+        c.send(type='stdio_exit', body={'stream_id': ident, 'exit_code': 7})
+        streams, end = s.end()
+        eq((bytes(streams[1]), end.how, end.code), (b'last', EXITED, 7))
+    s, m = stream(w, c)                 # it never comes: no code is made up
+    s.send('job_eof', stream=0, offset=0)
+    c.answer(c.asked('stdio_close'))
+    eq(s.end()[1].how, LOST)
+    s, m = stream(w, c)                 # nobody waits for it any longer
+    s.send('job_eof', stream=0, offset=0)
+    c.answer(c.asked('stdio_close'))
+    s.send('job_cancel')
+    eq(s.end()[1].how, KILLED)
+
+
+@test()
+def stdio_data_forms(w):
+    c = w.runner()
+    s, m = stream(w, c)
+    ident = m['body']['stream_id']
+    for data in ('YQ==', 'Yg\r\n==\n', '', None):
+        c.send(type='stdio_data', body={'stream_id': ident, 'data': data})
+    c.send(type='stdio_data', body={'stream_id': ident})
+    c.send(type='stdio_exit', body={'stream_id': ident, 'exit_code': 0})
+    streams, end = s.end()
+    eq((bytes(streams[1]), end.how), (b'ab', EXITED))
 
 
 @test()

@@ -152,7 +152,7 @@ envelopes(void)
 		{ "{\"x\":[1,-0,0.5,1e9,-2E-3,true,false,null,{},[]],"
 		    "\"ty\\u0070e\":\"ok\"}", "" },
 		{ "{\"type\":\"ok\",\"body\":{\"type\":5,\"id\":6}}", "" },
-		{ "", NULL }, { "{", NULL }, { "{}", NULL }, { "[]", NULL },
+		{ "", NULL }, { "{", NULL }, { "[]", NULL },
 		{ "\"type\"", NULL }, { "null", NULL },
 		{ "{\"type\":\"ok\"}}", NULL },
 		{ "{\"type\":\"ok\",}", NULL }, { "{,\"type\":\"ok\"}", NULL },
@@ -196,6 +196,25 @@ envelopes(void)
 			check(slice_is(msg.id, v[i].id) && msg.type == V1_OK,
 			    "id", v[i].text);
 		free(text);
+	}
+}
+
+/* It can be answered, if it says to whom. */
+static void
+no_type(void)
+{
+	static const char	*v[] = { "{}", "{\"type\":null}",
+				    "{\"type\":\"\"}", "{\"id\":\"\"}" };
+	struct v1_message	 msg;
+	const char		*why;
+	char			 text[32];
+	size_t			 i;
+
+	for (i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		snprintf(text, sizeof(text), "%s", v[i]);
+		check(v1_parse(text, strlen(text), &msg, &why) == 0 &&
+		    msg.type == V1_UNKNOWN && msg.type_text.len == 0 &&
+		    msg.id.len == 0, "no type", v[i]);
 	}
 }
 
@@ -333,6 +352,7 @@ main(void)
 	modes();
 	times();
 	envelopes();
+	no_type();
 	strings();
 	values();
 	printf("%d passed, %d failed, 0 skipped\n", passed, failed);

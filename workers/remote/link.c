@@ -372,13 +372,16 @@ link_room(struct link *l, size_t n)
 	return true;
 }
 
+/* Skipped, however many: they cost their sender more than us. */
 static void
 link_malformed(struct link *l, const char *why)
 {
-	log_info("connection %llu: a message was skipped: %s",
-	    (unsigned long long)l->serial, why);
-	if (++l->bad >= LINK_BAD_MAX)
-		link_close(l, 1008, "too many malformed messages");
+	if (l->bad >= LINK_BAD_LOGGED)
+		return;
+	l->bad++;
+	log_info("connection %llu: a message was skipped: %s%s",
+	    (unsigned long long)l->serial, why, l->bad == LINK_BAD_LOGGED ?
+	    "; further ones are not logged" : "");
 }
 
 /* Ids are ours and are compared whole, within this connection only. */
@@ -407,7 +410,6 @@ link_answer(struct link *l)
 		link_malformed(l, why);
 		return;
 	}
-	l->bad = 0;
 	if (msg.id.len == 0 ? stream_push(l, &msg) :
 	    stream_input_answer(l, &msg))
 		return;
@@ -567,6 +569,13 @@ link_unqueue(struct link *l, struct outmsg *o)
 	return true;
 }
 
+void
+link_release(struct link *l)
+{
+	l->held = false;
+	link_flush(l);
+}
+
 static void
 link_flush(struct link *l)
 {
@@ -575,8 +584,8 @@ link_flush(struct link *l)
 	struct op		*op;
 	uint64_t		 n;
 
-	while ((o = TAILQ_FIRST(&l->out)) != NULL && l->sent < l->allowed &&
-	    !peer_is_full(ROLE_FRONT)) {
+	while ((o = TAILQ_FIRST(&l->out)) != NULL && !l->held &&
+	    l->sent < l->allowed && !peer_is_full(ROLE_FRONT)) {
 		n = l->allowed - l->sent;
 		if (n > FRAME_CHUNK)
 			n = FRAME_CHUNK;

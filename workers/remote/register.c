@@ -49,6 +49,8 @@ static const struct refusal user_other = { "FORBIDDEN", "user_id mismatch" };
 static const struct refusal broken =
     { "internal_error", "the server is out of memory" };
 
+static uint64_t	last_auth;		/* question to the ledger */
+
 static struct link *
 pending_by_auth(uint64_t auth)
 {
@@ -56,6 +58,18 @@ pending_by_auth(uint64_t auth)
 
 	TAILQ_FOREACH(l, &links_pending, entry)
 		if (l->state == LINK_AUTH && l->auth == auth)
+			return l;
+	return NULL;
+}
+
+/* The newest are at the end. */
+static struct link *
+held_by_auth(uint64_t auth)
+{
+	struct link *l;
+
+	TAILQ_FOREACH_REVERSE(l, &links_up, link_list, entry)
+		if (l->held && l->auth == auth)
 			return l;
 	return NULL;
 }
@@ -145,7 +159,6 @@ register_take(struct link *l, struct v1_member m[M_MAX])
 void
 register_message(struct link *l, char *text, size_t len)
 {
-	static uint64_t		 last_auth;
 	struct v1_member	 m[M_MAX] = {
 		{ .key = "user_id" }, { .key = "auth_token" },
 		{ .key = "workspace" }, { .key = "shell" },
@@ -236,8 +249,11 @@ register_up(struct chan *ledger)
 	struct link *l;
 
 	TAILQ_FOREACH(l, &links_up, entry)
-		if (l->online)
+		if (l->online) {
 			register_status(l, true);
+			if (l->held)
+				register_ask(ledger, l);
+		}
 	TAILQ_FOREACH(l, &links_pending, entry)
 		if (l->state == LINK_AUTH)
 			register_ask(ledger, l);
@@ -264,6 +280,11 @@ register_ok(struct link *l)
 		register_refuse(l, &broken);
 		return;
 	}
+	/*
+	 * Who is told that it is registered may be asked for at once: the
+	 * ledger has told front by the time it answers us once more.
+	 */
+	l->held = !l->is_v2;
 	link_queue(l, NULL, &text);
 	if (!l->is_v2)
 		v2_forget(slice_str(l->user), slice_str(l->name),
@@ -273,8 +294,11 @@ register_ok(struct link *l)
 	link_grant(l);
 	if (l->is_v2)
 		v2_begin(l);
-	else
+	else {
 		register_online(l);
+		l->auth = ++last_auth;
+		register_ask(child_peer(ROLE_LEDGER), l);
+	}
 }
 
 void
@@ -284,8 +308,11 @@ on_runner_authed(struct chan *c, const struct msg *m)
 	struct link			*l = pending_by_auth(m->serial);
 	struct slice			 name;
 
-	if (l == NULL)
+	if (l == NULL) {
+		if ((l = held_by_auth(m->serial)) != NULL)
+			link_release(l);
 		return;
+	}
 	if (authed->name.len == 0 || !slice_is(authed->user, l->user)) {
 		register_refuse(l, &auth_failed);
 		return;

@@ -52,7 +52,7 @@ struct msg;
 #define PENDING_MAX	1000	/* of these, not registered (D1) */
 #define LINK_OPS_MAX	256	/* operations of one runner at a time */
 #define LINK_WINDOW	(1024 * 1024)	/* bytes front may hold ready for us */
-#define LINK_BAD_MAX	100	/* malformed messages in a row */
+#define LINK_BAD_LOGGED	5	/* malformed messages of a connection */
 #define STDIN_MAX	(16 * 1024 * 1024)	/* as captured output */
 #define INPUT_WINDOW	(1024 * 1024)	/* of stdin or a file, unasked */
 #define STREAMS		4	/* enum job_stream */
@@ -96,6 +96,7 @@ struct link {
 	char		*wish;		/* the name it would have; or NULL */
 	bool		 global;	/* came with the global token */
 	bool		 online;	/* as the ledger was told */
+	bool		 held;		/* nothing leaves until it knows */
 	bool		 is_v2;		/* speaks xbot.exec.v2 */
 	uint8_t		 step;		/* of that: enum v2_step */
 	struct v2	*v2;		/* what this connection resumed */
@@ -203,6 +204,7 @@ struct stream {
 	bool		 pty, started, ended;
 	bool		 eof;		/* no more input */
 	bool		 closing;	/* the runner was asked to */
+	bool		 closed;	/* and has answered */
 	bool		 cancelled;
 	bool		 full;		/* counted by its link */
 	bool		 clear;		/* what was written has arrived */
@@ -318,6 +320,8 @@ struct link *link_by_name(struct slice user, struct slice name);
 struct link *link_by_serial(uint64_t);
 /* takes the text, also on failure; op may be NULL. */
 bool	 link_queue(struct link *, struct op *, struct buf *text);
+/* What was queued while it was held may leave. */
+void	 link_release(struct link *);
 /* A binary message, at once or in turn; the bytes are lent.  secret: they are
  * to be wiped. */
 bool	 link_send_binary(struct link *, struct slice, bool secret);
@@ -482,6 +486,8 @@ bool	 request_is_root(const struct op *);
 /* reply.c: JSON to exec.def. */
 void	 reply_take(struct op *, enum v1_type asked, struct v1_message *);
 void	 reply_malformed(struct op *);
+/* Base64 in place without its line breaks; returns its length. */
+size_t		 reply_strip_breaks(char *, size_t);
 /* The code of an error message; the text, not empty. */
 #define REPLY_TEXT_MAX	1024
 enum xerr reply_error(struct v1_value *body, char text[REPLY_TEXT_MAX + 1]);

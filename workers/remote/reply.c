@@ -136,6 +136,12 @@ take_error(struct op *op, enum v1_type asked, struct v1_value *body)
 
 	if (task_take_error(op, asked, code, text))
 		return;
+	/* It has ended by itself meanwhile. */
+	if (code == XERR_ENOENT &&
+	    (asked == V1_STDIO_CLOSE || asked == V1_PTY_CLOSE)) {
+		stream_take_closed(op, body);
+		return;
+	}
 	/* There is nothing to be closed. */
 	if (op->stream != NULL && !op->stream->started)
 		op->stream->ended = true;
@@ -311,6 +317,7 @@ entry_take(struct entry *e, struct v1_value *v)
 	e->size = size > 0 ? (uint64_t)size : 0;
 	e->name = v1_string(&m[0].value);
 	return e->name.len > 0 && e->name.len <= NAME_MAX_V1 &&
+	    !slice_is(e->name, ".") && !slice_is(e->name, "..") &&
 	    memchr(e->name.p, '/', e->name.len) == NULL &&
 	    memchr(e->name.p, '\0', e->name.len) == NULL;
 }
@@ -363,8 +370,8 @@ take_entries(struct op *op, struct v1_value *body)
 }
 
 /* The Go decoder takes line breaks inside; nobody is known to send them. */
-static size_t
-strip_breaks(char *p, size_t len)
+size_t
+reply_strip_breaks(char *p, size_t len)
 {
 	char *dst, *end = p + len;
 
@@ -390,7 +397,8 @@ take_content(struct op *op, struct v1_value *body)
 	}
 	text = v1_string(&m[0].value);
 	o->text = m[0].value.p;
-	o->text_len = text.len == 0 ? 0 : strip_breaks(o->text, text.len);
+	o->text_len = text.len == 0 ? 0 :
+	    reply_strip_breaks(o->text, text.len);
 	if (o->text_len % 4 != 0) {
 		reply_malformed(op);
 		return;

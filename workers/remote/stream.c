@@ -41,6 +41,7 @@
  */
 #define QUIET_US	250000	/* so much later it is not behind it */
 #define PACE_US		5000
+#define EXIT_WAIT	5	/* s between a close's answer and the exit */
 
 static void	on_pace(evutil_socket_t, short, void *);
 static void	stream_room(struct op *);
@@ -189,16 +190,38 @@ stream_take_started(struct op *op, struct v1_value *body)
 		stream_write(op);
 }
 
-/* All of it has ended; an exit that was not told is none. */
+/*
+ * All of it has ended; how, and its last words, may be behind this answer.  A
+ * process whose input ended ends by itself: nothing is made up for it.
+ */
 void
 stream_take_closed(struct op *op, struct v1_value *body)
 {
-	struct stream *st = op->stream;
+	const struct timeval	 tv = { .tv_sec = EXIT_WAIT };
+	struct stream		*st = op->stream;
 
-	if (!st->ended) {
+	st->closed = true;
+	if (st->cancelled)
 		st->ended = true;
-		op->how = JOB_KILLED;
+	if (!st->ended)
+		evtimer_add(st->pace, &tv);
+	stream_pump(op);
+}
+
+static void
+stream_late(struct op *op)
+{
+	const struct timeval	 tv = { .tv_sec = EXIT_WAIT };
+	struct stream		*st = op->stream;
+
+	/* We do not read what it says. */
+	if (op->link->nfull > 0) {
+		evtimer_add(st->pace, &tv);
+		return;
 	}
+	st->ended = true;
+	op->how = JOB_LOST;
+	op->code = 0;
 	stream_pump(op);
 }
 
@@ -207,15 +230,17 @@ push_data(struct op *op, struct v1_value *v)
 {
 	struct stream		*st = op->stream;
 	struct base64_dec	 dec = { 0 };
-	struct slice		 text = v1_string(v);
+	size_t			 len = v1_string(v).len;
 	char			*p = v->p;
 	ssize_t			 n;
 
-	if (v->kind != V1_STRING || text.len % 4 != 0)
+	/* Go leaves out what is empty, here and there. */
+	if (v->kind > V1_NULL && v->kind != V1_STRING)
 		return false;
-	if (st->ended || text.len == 0)
+	if (st->ended || len == 0)
 		return true;
-	if ((n = base64_dec_add(&dec, p, p, text.len)) < 0 ||
+	len = reply_strip_breaks(p, len);
+	if (len % 4 != 0 || (n = base64_dec_add(&dec, p, p, len)) < 0 ||
 	    buf_add(&st->out, p, (size_t)n) == -1)
 		return false;
 	budget_force((size_t)n);
@@ -227,8 +252,9 @@ push_data(struct op *op, struct v1_value *v)
 	return true;
 }
 
+/* With an error it did not exit, or nobody saw how. */
 static bool
-push_exit(struct op *op, struct v1_value *v)
+push_exit(struct op *op, struct v1_value *v, struct v1_value *error)
 {
 	int64_t code;
 
@@ -237,8 +263,9 @@ push_exit(struct op *op, struct v1_value *v)
 	if (op->stream->ended)
 		return true;
 	op->stream->ended = true;
-	op->how = code < 0 ? JOB_SIGNALLED : JOB_EXITED;
-	op->code = code < 0 ? 0 : (int32_t)code;
+	op->how = v1_string(error).len > 0 ? JOB_LOST :
+	    code < 0 ? JOB_SIGNALLED : JOB_EXITED;
+	op->code = op->how == JOB_EXITED ? (int32_t)code : 0;
 	stream_pump(op);
 	return true;
 }
@@ -247,7 +274,8 @@ bool
 stream_push(struct link *l, struct v1_message *msg)
 {
 	struct v1_member	 m[] = { { .key = "stream_id" },
-				    { .key = "data" }, { .key = "exit_code" } };
+				    { .key = "data" }, { .key = "exit_code" },
+				    { .key = "error" } };
 	bool			 data = msg->type == V1_STDIO_DATA ||
 				    msg->type == V1_PTY_DATA;
 	struct op		*op;
@@ -255,10 +283,11 @@ stream_push(struct link *l, struct v1_message *msg)
 	if (!data && msg->type != V1_STDIO_EXIT && msg->type != V1_PTY_EXIT)
 		return false;
 	/* What was given up here may still be talking there. */
-	if (!v1_members(&msg->body, m, 3) ||
+	if (!v1_members(&msg->body, m, 4) ||
 	    (op = stream_find(l, v1_string(&m[0].value))) == NULL)
 		return true;
-	if (data ? push_data(op, &m[1].value) : push_exit(op, &m[2].value))
+	if (data ? push_data(op, &m[1].value) : push_exit(op, &m[2].value,
+	    &m[3].value))
 		return true;
 	log_info("connection %llu: malformed data of a stream",
 	    (unsigned long long)l->serial);
@@ -350,7 +379,12 @@ stream_room(struct op *op)
 static void
 on_pace(evutil_socket_t fd, short what, void *arg)
 {
-	stream_write(arg);
+	struct op *op = arg;
+
+	if (!op->stream->closed)
+		stream_write(op);
+	else if (!op->stream->ended)
+		stream_late(op);
 }
 
 void
@@ -406,7 +440,7 @@ stream_cancel(struct op *op)
 	struct stream *st = op->stream;
 
 	st->cancelled = true;
-	if (st->ended || !op->handed) {
+	if (st->ended || st->closed || !op->handed) {
 		stream_exit(op);
 		return;
 	}

@@ -40,7 +40,7 @@ static const struct {
 } states[] = {
 	{ "running", true, 0 },
 	{ "completed", false, JOB_EXITED },
-	{ "failed", false, JOB_EXITED },
+	{ "failed", false, JOB_SIGNALLED },
 	{ "killed", false, JOB_KILLED },
 };
 
@@ -238,9 +238,15 @@ task_state(struct task *t, struct slice word, int64_t code)
 		i++;
 	if (i == NITEMS(states) || code < INT32_MIN || code > INT32_MAX)
 		return false;
-	if (!states[i].running)
-		task_ended(t, code < 0 && states[i].how == JOB_EXITED ?
-		    JOB_SIGNALLED : states[i].how, (int32_t)code);
+	if (states[i].running)
+		return true;
+	/* One that failed has no code of success: it has none, then. */
+	if (states[i].how == JOB_SIGNALLED && code > 0)
+		task_ended(t, JOB_EXITED, (int32_t)code);
+	else if (states[i].how == JOB_EXITED && code < 0)
+		task_ended(t, JOB_SIGNALLED, 0);
+	else
+		task_ended(t, states[i].how, (int32_t)code);
 	return true;
 }
 
@@ -255,13 +261,19 @@ task_take_output(struct op *op, struct v1_value *body)
 	int64_t			 code = 0;
 
 	if (t == NULL) {		/* it made room */
-		op_refuse(op, XERR_ENOENT, "no such task");
+		if (op->type == EXEC_TASK_LIST)
+			task_list_next(op);
+		else
+			op_refuse(op, XERR_ENOENT, "no such task");
 		return;
 	}
 	if (!v1_members(body, m, NITEMS(m)) || (m[1].value.kind > V1_NULL &&
 	    !v1_int(&m[1].value, &code)) ||
 	    !task_state(t, v1_string(&m[0].value), code)) {
-		reply_malformed(op);
+		if (op->type == EXEC_TASK_LIST)
+			task_list_next(op);
+		else
+			reply_malformed(op);
 		return;
 	}
 	t->asked_us = now_us();
@@ -334,15 +346,18 @@ task_take_error(struct op *op, enum v1_type asked, enum xerr code,
 		op_done(op);
 		return true;
 	}
-	if ((asked != V1_BG_STATUS && asked != V1_BG_KILL) ||
-	    code != XERR_ENOENT || t == NULL)
+	if (asked != V1_BG_STATUS && asked != V1_BG_KILL)
 		return false;
 	/* It forgot it, which no runner should. */
-	task_ended(t, JOB_LOST, 0);
+	if (code == XERR_ENOENT && t != NULL)
+		task_ended(t, JOB_LOST, 0);
+	/* In a list one that cannot be asked is as it was. */
 	if (op->type == EXEC_TASK_LIST)
 		task_list_next(op);
-	else
+	else if (code == XERR_ENOENT && t != NULL)
 		op_refuse(op, XERR_EIO, "lost: the runner knows the task no "
 		    "more");
+	else
+		return false;
 	return true;
 }
