@@ -30,7 +30,7 @@
 #include "supervisor/front/files.h"
 
 #define WINDOW		(1024u * 1024)	/* GET: credit ahead */
-#define CHUNK		(128u * 1024)	/* PUT: bytes in a message */
+#define CHUNK		(192u * 1024)	/* PUT: bytes in a message */
 #define PUT_MODE	0644
 #define CLIENT_MS	600000	/* its own pace; http watches that it moves */
 

@@ -32,7 +32,7 @@
 
 #include "supervisor/front/http.h"
 
-#define HTTP_SCRATCH	131072	/* a read of a body: what a frame takes */
+#define HTTP_SCRATCH	196608	/* a read of a body: a PUT's CHUNK at once */
 #define HTTP_EXTRA_MAX	4096	/* http_reply_header() of one answer */
 #define HTTP_ID_MAX	64
 #define HTTP_LISTENER_MAX 128
