@@ -88,9 +88,9 @@ void		 chan_resume(struct chan *);
 
 /*
  * Queue a message; it is written when the loop turns, or, when it is large, at
- * once as far as the socket takes it.  body is the struct of
- * the type, lent.  false when it could not be encoded (EMSGSIZE: a field over its
- * maximum), or the channel is closed.  A NULL channel is a closed one.
+ * once as far as the socket takes it.  body is the struct of the type, lent.
+ * false when it could not be encoded (EMSGSIZE: a field over its maximum), or
+ * the channel is closed.  A NULL channel is a closed one.
  */
 bool		 chan_send(struct chan *, uint16_t type, uint64_t serial,
 		    const void *body);

@@ -280,6 +280,13 @@ reply_base64_bytes(struct reply *r, const void *bytes, size_t n)
 }
 
 void
+reply_dropped(struct reply *r, uint64_t n)
+{
+	reply_json(r, "[\u2026 %llu bytes dropped \u2026]\\n",
+	    (unsigned long long)n);
+}
+
+void
 reply_text(struct reply *r, struct evbuffer *eb)
 {
 	part_take(r, PART_TEXT, eb);

@@ -46,6 +46,8 @@ void		 reply_json(struct reply *, const char *, ...)
 void		 reply_bytes(struct reply *, struct slice);
 /* The same in base64, now. */
 void		 reply_base64_bytes(struct reply *, const void *, size_t);
+/* The mark of bytes that are missing here, inside a string. */
+void		 reply_dropped(struct reply *, uint64_t);
 /* takes the buffer, which was charged to the budget. */
 void		 reply_text(struct reply *, struct evbuffer *);
 void		 reply_base64(struct reply *, struct evbuffer *);

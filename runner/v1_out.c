@@ -303,9 +303,10 @@ static void
 reply_output(struct reply *r, struct op *op, unsigned int i)
 {
 	reply_text(r, out_take(op, i));
-	if (op->dropped[i] > 0)
-		reply_json(r, "\\n[\u2026 %llu bytes dropped \u2026]\\n",
-		    (unsigned long long)op->dropped[i]);
+	if (op->dropped[i] > 0) {
+		reply_json(r, "\\n");
+		reply_dropped(r, op->dropped[i]);
+	}
 }
 
 static void

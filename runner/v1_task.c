@@ -456,8 +456,7 @@ reply_status(struct task *t, struct op *op)
 	for (i = 0; i < 2; i++) {
 		reply_json(r, i == 0 ? ",\"stdout\":\"" : "\",\"stderr\":\"");
 		if (op->dropped[i] > 0)
-			reply_json(r, "[\u2026 %llu bytes dropped \u2026]\\n",
-			    (unsigned long long)op->dropped[i]);
+			reply_dropped(r, op->dropped[i]);
 		reply_text(r, op->out[i]);
 		op->out[i] = NULL;
 	}

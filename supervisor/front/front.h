@@ -82,7 +82,7 @@ struct front {
 
 extern struct front	front;
 
-/* Known, and up.  A channel that broke tells before the parent does. */
+/* Wanted, and up.  A channel that broke tells before the parent does. */
 bool	 worker_up(enum role);
 
 /* --- routes --- */

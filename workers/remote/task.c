@@ -229,6 +229,16 @@ task_show(struct op *op, struct task *t, int i, struct slice text)
 		    len - o->sent };
 }
 
+/* In a list each is told at its end, whatever came of asking: on to the next. */
+static bool
+task_skipped(struct op *op)
+{
+	if (op->type != EXEC_TASK_LIST)
+		return false;
+	task_list_next(op);
+	return true;
+}
+
 static bool
 task_state(struct task *t, struct slice word, int64_t code)
 {
@@ -261,28 +271,22 @@ task_take_output(struct op *op, struct v1_value *body)
 	int64_t			 code = 0;
 
 	if (t == NULL) {		/* it made room */
-		if (op->type == EXEC_TASK_LIST)
-			task_list_next(op);
-		else
+		if (!task_skipped(op))
 			op_refuse(op, XERR_ENOENT, "no such task");
 		return;
 	}
 	if (!v1_members(body, m, NITEMS(m)) || (m[1].value.kind > V1_NULL &&
 	    !v1_int(&m[1].value, &code)) ||
 	    !task_state(t, v1_string(&m[0].value), code)) {
-		if (op->type == EXEC_TASK_LIST)
-			task_list_next(op);
-		else
+		if (!task_skipped(op))
 			reply_malformed(op);
 		return;
 	}
 	t->asked_us = now_us();
 	task_show(op, t, 0, v1_string(&m[2].value));
 	task_show(op, t, 1, v1_string(&m[3].value));
-	if (op->type == EXEC_TASK_LIST) {
-		task_list_next(op);
+	if (task_skipped(op))
 		return;
-	}
 	/* Once: it begins the answer. */
 	if (op->begun_us == 0)
 		task_tell(op, t);
@@ -351,13 +355,10 @@ task_take_error(struct op *op, enum v1_type asked, enum xerr code,
 	/* It forgot it, which no runner should. */
 	if (code == XERR_ENOENT && t != NULL)
 		task_ended(t, JOB_LOST, 0);
-	/* In a list one that cannot be asked is as it was. */
-	if (op->type == EXEC_TASK_LIST)
-		task_list_next(op);
-	else if (code == XERR_ENOENT && t != NULL)
-		op_refuse(op, XERR_EIO, "lost: the runner knows the task no "
-		    "more");
-	else
+	if (task_skipped(op))
+		return true;
+	if (code != XERR_ENOENT || t == NULL)
 		return false;
+	op_refuse(op, XERR_EIO, "lost: the runner knows the task no more");
 	return true;
 }
