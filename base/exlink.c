@@ -20,13 +20,19 @@
  */
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/exlink.h"
 #include "proto/exec_msg.h"
 #include "proto/frame.h"
 
-static size_t	frame_at(const struct exlink *, size_t);
-static bool	kept_drop(struct exlink *, uint64_t);
+#define PART_FULL	(64u * 1024)	/* no further frame is added to it */
+
+static struct exlink_part	*part_take(struct exlink *);
+static void			 part_free(struct exlink *,
+				    struct exlink_part *);
+static size_t			 frame_at(const struct exlink_part *, size_t);
+static bool			 kept_drop(struct exlink *, uint64_t);
 
 void
 exlink_init(struct exlink *l, const struct id16 *id)
@@ -40,8 +46,12 @@ exlink_init(struct exlink *l, const struct id16 *id)
 void
 exlink_clear(struct exlink *l)
 {
-	buf_clear(&l->kept);
+	struct exlink_part *p;
+
+	while ((p = TAILQ_FIRST(&l->kept)) != NULL)
+		part_free(l, p);
 	*l = (struct exlink){ 0 };
+	TAILQ_INIT(&l->kept);
 }
 
 bool
@@ -65,30 +75,78 @@ exlink_counts(uint16_t type)
 	return true;
 }
 
+/* --- what is kept --- */
+
+/* The last part, which takes another frame; NULL and errno: out of memory. */
+static struct exlink_part *
+part_take(struct exlink *l)
+{
+	struct exlink_part *p = TAILQ_LAST(&l->kept, exlink_parts);
+
+	if (p != NULL && p->frames.len < PART_FULL)
+		return p;
+	if ((p = calloc(1, sizeof(*p))) != NULL)
+		TAILQ_INSERT_TAIL(&l->kept, p, entry);
+	return p;
+}
+
+static void
+part_free(struct exlink *l, struct exlink_part *p)
+{
+	if (l->next == p) {
+		l->next = TAILQ_NEXT(p, entry);
+		l->written = 0;
+	}
+	l->kept_len -= p->frames.len;
+	l->kept_size -= p->frames.cap;
+	TAILQ_REMOVE(&l->kept, p, entry);
+	buf_clear(&p->frames);
+	free(p);
+}
+
 bool
 exlink_send(struct exlink *l, uint16_t type, const void *body)
 {
-	if (l->kept.len > EXLINK_HARD) {
+	struct exlink_part	*p;
+	size_t			 len, cap;
+	int			 rc;
+
+	if (l->kept_len > EXLINK_HARD) {
 		errno = ENOBUFS;
 		return false;
 	}
-	if (msg_encode(&exec_schema, &l->kept, type, 0, body) == -1)
+	if ((p = part_take(l)) == NULL)
 		return false;
+	len = p->frames.len;
+	cap = p->frames.cap;
+	rc = msg_encode(&exec_schema, &p->frames, type, 0, body);
+	/* Also when it failed it may have grown. */
+	l->kept_size += p->frames.cap - cap;
+	if (rc == -1) {
+		if (len == 0)
+			part_free(l, p);
+		return false;
+	}
+	l->kept_len += p->frames.len - len;
 	l->sent++;
+	if (l->next == NULL) {
+		l->next = p;
+		l->written = len;
+	}
 	return true;
 }
 
 bool
 exlink_is_full(const struct exlink *l)
 {
-	return l->kept.len > EXLINK_SOFT;
+	return l->kept_len > EXLINK_SOFT;
 }
 
 /* Bytes of the kept frame that begins at off; we made it, so it is whole. */
 static size_t
-frame_at(const struct exlink *l, size_t off)
+frame_at(const struct exlink_part *part, size_t off)
 {
-	const uint8_t	*p = buf_data(&l->kept) + off;
+	const uint8_t	*p = buf_data(&part->frames) + off;
 
 	return 4 + ((size_t)p[0] << 24 | (size_t)p[1] << 16 |
 	    (size_t)p[2] << 8 | p[3]);
@@ -99,52 +157,79 @@ exlink_pending(const struct exlink *l)
 {
 	size_t	 n, end = l->written;
 
-	if (!l->up || end == l->kept.len)
+	if (!l->up || l->next == NULL)
 		return (struct slice){ 0 };
 	do {
-		n = frame_at(l, end);
+		n = frame_at(l->next, end);
 		if (end > l->written && end - l->written + n > EXLINK_BATCH)
 			break;
 		end += n;
-	} while (end < l->kept.len);
-	return (struct slice){ buf_data(&l->kept) + l->written,
+	} while (end < l->next->frames.len);
+	return (struct slice){ buf_data(&l->next->frames) + l->written,
 	    end - l->written };
+}
+
+bool
+exlink_pending_secret(const struct exlink *l)
+{
+	return l->next != NULL && l->next->frames.secret;
 }
 
 void
 exlink_wrote(struct exlink *l, size_t n)
 {
-	l->written += n;
+	size_t	 end = l->written + n;
+
+	for (; l->written < end; l->out++)
+		l->written += frame_at(l->next, l->written);
+	if (l->written == l->next->frames.len) {
+		l->next = TAILQ_NEXT(l->next, entry);
+		l->written = 0;
+	}
 }
 
 void
 exlink_down(struct exlink *l)
 {
 	l->up = false;
-	l->written = 0;
 }
 
 /* The peer has taken that many; forget those frames. */
 static bool
 kept_drop(struct exlink *l, uint64_t taken)
 {
-	size_t	 n = 0;
+	struct exlink_part	*p;
+	size_t			 n, cap;
 
 	if (taken < l->acked || taken > l->sent)
 		return false;
-	for (; l->acked < taken; l->acked++)
-		n += frame_at(l, n);
-	buf_drain(&l->kept, n);
-	l->written = n < l->written ? l->written - n : 0;
+	for (; l->acked < taken; l->acked++) {
+		p = TAILQ_FIRST(&l->kept);
+		n = frame_at(p, 0);
+		if (n == p->frames.len) {
+			part_free(l, p);
+			continue;
+		}
+		cap = p->frames.cap;
+		buf_drain(&p->frames, n);
+		l->kept_size -= cap - p->frames.cap;
+		l->kept_len -= n;
+		if (l->next == p)
+			l->written -= n;
+	}
 	return true;
 }
 
 bool
 exlink_resume(struct exlink *l, uint64_t taken)
 {
-	l->written = 0;
+	/* The next connection begins with what comes behind that. */
+	l->next = NULL;
 	if (!kept_drop(l, taken))
 		return false;
+	l->next = TAILQ_FIRST(&l->kept);
+	l->written = 0;
+	l->out = taken;
 	l->up = true;
 	return true;
 }
@@ -152,19 +237,14 @@ exlink_resume(struct exlink *l, uint64_t taken)
 bool
 exlink_ack(struct exlink *l, uint64_t taken)
 {
-	uint64_t	 before = l->acked;
-	size_t		 n = 0;
-
-	if (!l->up || taken < before || taken > l->sent)
-		return false;
 	/* What was not yet written here cannot have been taken here. */
-	for (; before < taken; before++)
-		n += frame_at(l, n);
-	if (n > l->written)
+	if (!l->up || taken < l->acked || taken > l->out)
 		return false;
 	l->confirmed = true;
 	return kept_drop(l, taken);
 }
+
+/* --- what comes --- */
 
 int
 exlink_cut(struct slice *message, const uint8_t **frame, size_t *len)

@@ -36,6 +36,8 @@
 #ifndef BASE_EXLINK_H
 #define BASE_EXLINK_H
 
+#include <sys/queue.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,6 +59,14 @@
 #define EXLINK_ACK_BYTES	(256u * 1024)
 #define EXLINK_ACK_MS		200
 
+/* Frames kept in one piece of memory: small ones together, a large one alone. */
+struct exlink_part {
+	TAILQ_ENTRY(exlink_part)	 entry;
+	struct buf			 frames;	/* whole ones */
+};
+
+TAILQ_HEAD(exlink_parts, exlink_part);
+
 struct exlink {
 	struct id16	 id;
 	uint64_t	 sent;		/* counted frames that we made */
@@ -64,8 +74,13 @@ struct exlink {
 	uint64_t	 taken;		/* the peer's, that we took */
 	uint64_t	 said;		/* of these, acknowledged */
 	size_t		 unsaid;	/* bytes taken since then */
-	struct buf	 kept;		/* frames acked .. sent */
-	size_t		 written;	/* of kept, on this connection */
+	struct exlink_parts kept;	/* frames acked .. sent */
+	size_t		 kept_len;	/* their bytes */
+	size_t		 kept_size;	/* the memory that they take */
+	/* Of these, on this connection: */
+	uint64_t	 out;		/* frames up to here were written, */
+	struct exlink_part *next;	/* these are to be (NULL: all were), */
+	size_t		 written;	/* of which so many bytes were */
 	bool		 up;		/* resumed on this connection */
 	bool		 confirmed;	/* something came since it began */
 };
@@ -92,6 +107,8 @@ bool		 exlink_is_full(const struct exlink *);
  * next call here; exlink_wrote() with its length once it is queued.
  */
 struct slice	 exlink_pending(const struct exlink *);
+/* There may be a secret in what is pending. */
+bool		 exlink_pending_secret(const struct exlink *);
 void		 exlink_wrote(struct exlink *, size_t);
 
 /* The connection has ended. */

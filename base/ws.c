@@ -35,10 +35,11 @@
 #include "base/log.h"
 #include "base/ws_int.h"
 
-#define WS_GATHER	65536	/* fragments of 4 KiB are handed on together */
+#define WS_GATHER	262144	/* fragments of 4 KiB are handed on together */
 #define WS_ROUNDS	64	/* direct reads before it is another's turn */
-#define WS_DIRECT	4096	/* so much missing is read past wslay */
+#define WS_DIRECT	4096	/* so much is read, and written, past wslay */
 #define WS_DIRECT_COST	16	/* of the rounds */
+#define WS_MASKED	131072	/* at a time; of whole keys */
 
 /* A frame in progress. */
 struct ws_rx {
@@ -72,7 +73,8 @@ static void	rx_turn(struct ws_rx *, const unsigned char *, size_t);
 static int	rx_direct(struct ws *);
 static int	rx_step(struct ws *);
 static int	tx_long(struct ws *, int, const void *, size_t);
-static void	mask(unsigned char *, size_t, const unsigned char *);
+static void	mask(unsigned char *, const unsigned char *, size_t,
+		    const unsigned char *);
 static void	rx_frame_end(struct ws *);
 static void	rx_control(struct ws *);
 static void	rx_close(struct ws *, const unsigned char *, size_t);
@@ -150,9 +152,10 @@ rx_read(uint8_t *buf, size_t len, int flags, void *arg)
 	return n;
 }
 
-/* A key of four bytes over and over. */
+/* A key of four bytes over and over; to and from may be the same. */
 static void
-mask(unsigned char *p, size_t n, const unsigned char *key)
+mask(unsigned char *to, const unsigned char *from, size_t n,
+    const unsigned char *key)
 {
 	unsigned char	 twice[8];
 	uint64_t	 k, v;
@@ -162,12 +165,12 @@ mask(unsigned char *p, size_t n, const unsigned char *key)
 	memcpy(twice + 4, key, 4);
 	memcpy(&k, twice, 8);
 	for (i = 0; n - i >= 8; i += 8) {
-		memcpy(&v, p + i, 8);
+		memcpy(&v, from + i, 8);
 		v ^= k;
-		memcpy(p + i, &v, 8);
+		memcpy(to + i, &v, 8);
 	}
 	for (; i < n; i++)
-		p[i] ^= key[i % 4];
+		to[i] = from[i] ^ key[i % 4];
 }
 
 /*
@@ -206,7 +209,7 @@ rx_direct(struct ws *ws)
 	    ws)) <= 0)
 		return 0;
 	len = (size_t)n;
-	mask(p, len, rx->key);
+	mask(p, p, len, rx->key);
 	memcpy(key, rx->key, 4);
 	for (i = 0; i < 4; i++)
 		rx->key[i] = key[(i + len) % 4];
@@ -562,31 +565,36 @@ tx_mask(uint8_t *buf, size_t len, void *arg)
 	return 0;
 }
 
-/* A long frame of a client, masked in one go. */
+/* A long frame, past the bufferevent's queue while the socket takes it. */
 static int
 tx_long(struct ws *ws, int first, const void *data, size_t len)
 {
-	struct evbuffer		*out = bufferevent_get_output(ws->bev);
-	struct evbuffer_iovec	 v;
-	unsigned char		 head[14] = { (unsigned char)first, 0x80 };
-	unsigned char		*key;
-	size_t			 i, bytes = len > 65535 ? 8 : 2;
+	static unsigned char	 masked[WS_MASKED];
+	const unsigned char	*p = data;
+	unsigned char		 head[14] = { (unsigned char)first };
+	struct iovec		 iov[2] = { { head, 2 },
+				    { (void *)(uintptr_t)data, len } };
+	size_t			 i, n, bytes = len > 65535 ? 8 : 2;
 
-	head[1] |= bytes == 8 ? 127 : 126;
+	head[1] = bytes == 8 ? 127 : 126;
 	for (i = 0; i < bytes; i++)
-		head[2 + i] = (unsigned char)((uint64_t)len >>
+		head[iov[0].iov_len++] = (unsigned char)((uint64_t)len >>
 		    8 * (bytes - 1 - i));
-	key = head + 2 + bytes;
-	tx_mask(key, 4, NULL);
-	if (evbuffer_add(out, head, 2 + bytes + 4) == -1 ||
-	    evbuffer_reserve_space(out, (ev_ssize_t)len, &v, 1) != 1)
-		return -1;
-	memcpy(v.iov_base, data, len);
-	v.iov_len = len;
-	mask(v.iov_base, len, key);
-	if (evbuffer_commit_space(out, &v, 1) == -1)
-		return -1;
-	ws->tx += 2 + bytes + 4 + len;
+	ws->tx += iov[0].iov_len + len;
+	if (!(ws->flags & WS_CLIENT))
+		return bevio_writev(ws->bev, ws->flags & WS_RAW, iov, 2);
+	head[1] |= 0x80;
+	tx_mask(head + 2 + bytes, 4, NULL);
+	ws->tx += 4;
+	iov[0].iov_len += 4;
+	for (i = 0; i < len; i += n) {
+		n = len - i < sizeof(masked) ? len - i : sizeof(masked);
+		mask(masked, p + i, n, head + 2 + bytes);
+		iov[1] = (struct iovec){ masked, n };
+		if (bevio_writev(ws->bev, ws->flags & WS_RAW,
+		    iov + (i > 0), i > 0 ? 1 : 2) == -1)
+			return -1;
+	}
 	return 0;
 }
 
@@ -604,11 +612,11 @@ tx_frame(struct ws *ws, int opcode, int fin, const void *data, size_t len)
 	    wslay_frame_context_init(ctx, &tx_callbacks, NULL) != 0)
 		goto broken;
 	fresh = bevio_pending(ws->bev) == 0;
-	if (ws->flags & WS_CLIENT && len >= WS_DIRECT) {
+	if (len >= WS_DIRECT) {
 		if (tx_long(ws, (opcode & 15) | (fin ? 0x80 : 0), data,
 		    len) == -1)
 			goto broken;
-		goto flush;
+		goto sent;
 	}
 	memset(&io, 0, sizeof(io));
 	io.fin = fin != 0;
@@ -631,9 +639,9 @@ tx_frame(struct ws *ws, int opcode, int fin, const void *data, size_t len)
 			io.data += n;
 		io.data_length = left;
 	} while (left > 0);
-flush:
 	if (bevio_flush(ws->bev, ws->flags & WS_RAW) == -1)
 		goto broken;
+sent:
 	if (bevio_pending(ws->bev) > 0) {
 		if (fresh) {
 			ws->stall_at = bevio_now();

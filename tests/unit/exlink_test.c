@@ -159,7 +159,7 @@ test_cuts(void)
 		}
 	}
 	assert(a.got == b.made && b.got == a.made && cuts > 20);
-	assert(exlink_ack(&a.l, exlink_say(&b.l)) && a.l.kept.len == 0);
+	assert(exlink_ack(&a.l, exlink_say(&b.l)) && a.l.kept_len == 0);
 	exlink_clear(&a.l);
 	exlink_clear(&b.l);
 	buf_clear(&a.wire);
@@ -191,7 +191,7 @@ test_counts(void)
 	assert(!exlink_resume(&l, 3));		/* less than it said */
 	assert(exlink_resume(&l, 4));
 	exlink_init(&l, &l.id);
-	assert(l.sent == 0 && l.kept.len == 0 && !l.up && !l.confirmed);
+	assert(l.sent == 0 && l.kept_len == 0 && !l.up && !l.confirmed);
 	assert(memcmp(&l.id, &id, sizeof(id)) == 0 && !id16_is_zero(&l.id));
 	exlink_clear(&l);
 	assert(id16_is_zero(&l.id));
@@ -264,7 +264,7 @@ test_limits(void)
 	exlink_init(&l, &id);
 	memset(bulk, 'x', sizeof(bulk));
 	assert(!exlink_send(&l, EXEC_JOB_REFUSED, &big) && errno == EMSGSIZE);
-	assert(l.sent == 0 && l.kept.len == 0);
+	assert(l.sent == 0 && l.kept_len == 0);
 	for (; exlink_send(&l, EXEC_JOB_DATA, &d); n++)
 		soft += exlink_is_full(&l) ? 0 : 1;
 	assert(errno == ENOBUFS && soft * sizeof(bulk) <= EXLINK_SOFT &&

@@ -222,7 +222,7 @@ v2_control(struct link *l, uint16_t type, const void *body)
 static void
 v2_charge(struct v2 *v)
 {
-	size_t want = v->x.kept.cap;
+	size_t want = v->x.kept_size;
 
 	if (want > v->charged)
 		budget_force(want - v->charged);
@@ -259,7 +259,8 @@ v2_pump(struct v2 *v)
 	v->pumping = true;
 	while (TAILQ_EMPTY(&v->conn->out) &&
 	    (s = exlink_pending(&v->x)).len > 0) {
-		if (!link_send_binary(v->conn, s, v->x.kept.secret)) {
+		if (!link_send_binary(v->conn, s,
+		    exlink_pending_secret(&v->x))) {
 			evtimer_add(v->turn, &soon);
 			break;
 		}
@@ -326,7 +327,7 @@ v2_detach(struct link *l)
 	/* It may not have heard that this link is new; or nothing is in it. */
 	if (!v->x.confirmed || naway >= AWAY_MAX ||
 	    (TAILQ_EMPTY(&v->sessions) && v->jobs.n == 0 &&
-	    v->x.kept.len == 0)) {
+	    v->x.kept_len == 0)) {
 		v2_lose(v, "disconnected");
 		v2_free(v);
 		return;
