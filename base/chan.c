@@ -39,6 +39,8 @@
 #include "proto/frame.h"
 
 #define READ_SIZE	(64 * 1024)
+/* Room for a few bulk frames, so that a transfer does not stop at each. */
+#define SNDBUF		(1024 * 1024)
 #define FDS_MAX		8	/* received, not yet claimed by a message */
 
 /* A descriptor to send: it rides on the first byte of its frame. */
@@ -65,6 +67,8 @@ struct chan {
 	int			 infds[FDS_MAX];
 	unsigned int		 ninfds;
 	int			 curfd;		/* of the message in hand */
+	size_t			 frame;		/* its bytes; 0: taken */
+	bool			 large;		/* the last one was */
 	const char		*why;		/* it failed */
 	bool			 protocol;	/* by the peer's fault */
 	bool			 closed;	/* closed() was called */
@@ -85,6 +89,22 @@ schema_of(uint16_t type)
 {
 	/* exec.def has the numbers below 256, ctl.def those above. */
 	return type < 256 ? &exec_schema : &ctl_schema;
+}
+
+int
+chan_pair(int sv[2])
+{
+	int size = SNDBUF, i;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
+		return -1;
+	/* FORCE needs root; without it the system's limit stands. */
+	for (i = 0; i < 2; i++)
+		if (setsockopt(sv[i], SOL_SOCKET, SO_SNDBUFFORCE, &size,
+		    sizeof(size)) == -1)
+			(void)setsockopt(sv[i], SOL_SOCKET, SO_SNDBUF, &size,
+			    sizeof(size));
+	return 0;
 }
 
 struct chan *
@@ -187,6 +207,17 @@ chan_take_fd(struct chan *c)
 
 	c->curfd = -1;
 	return fd;
+}
+
+bool
+chan_take_frame(struct chan *c, struct buf *frame)
+{
+	if (c->frame == 0 || c->in.len != c->frame)
+		return false;
+	*frame = c->in;
+	memset(&c->in, 0, sizeof(c->in));
+	c->frame = 0;
+	return true;
 }
 
 void
@@ -502,10 +533,12 @@ chan_recv(struct chan *c)
 	struct msghdr	mh = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t		n;
 
-	/* Once a large frame has begun, take it in one go. */
-	if (c->in.len >= READ_SIZE)
-		iov.iov_len = FRAME_MAX;
-	if ((iov.iov_base = buf_reserve(&c->in, iov.iov_len)) == NULL) {
+	/* Once a large frame has begun, take it in one go and nothing else:
+	 * see chan_take_frame.  There is room for one where it is likely. */
+	if (frame_missing(&c->in) > READ_SIZE)
+		iov.iov_len = frame_missing(&c->in);
+	if ((iov.iov_base = buf_reserve(&c->in, c->large && c->in.len == 0 ?
+	    FRAME_MAX : iov.iov_len)) == NULL) {
 		chan_fail(c, "out of memory", false);
 		return false;
 	}
@@ -540,9 +573,12 @@ chan_dispatch(struct chan *c)
 
 	while (c->why == NULL && !c->freed &&
 	    (rc = frame_next(&c->in, &frame, &len)) == 1) {
+		c->frame = len + 4;
+		c->large = len > READ_SIZE;
 		if (!chan_handle(c, frame, len))
 			return;
-		buf_drain(&c->in, len + 4);
+		if (c->frame > 0)
+			buf_drain(&c->in, len + 4);
 	}
 	if (rc == -1)
 		chan_fail(c, "a frame of impossible length", true);
@@ -601,7 +637,8 @@ chan_handle(struct chan *c, const uint8_t *frame, size_t len)
 	rule->handler(c, &m);
 	if (c->curfd != -1)
 		close(chan_take_fd(c));
-	frame_wipe(m.desc, frame, len);
+	if (c->frame > 0)
+		frame_wipe(m.desc, frame, len);
 	return true;
 refuse:
 	log_warnx("%s: message %u refused: %s", c->name,

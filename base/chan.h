@@ -67,6 +67,9 @@ struct rules {
 				    bool protocol);
 };
 
+/* A socketpair for a channel, both ends closed by exec; -1 and errno. */
+int		 chan_pair(int sv[2]);
+
 /*
  * takes fd (also on failure); rules are lent for life; name is copied and is for
  * the log.  arg is what chan_arg returns.  exec.def and ctl.def are both spoken;
@@ -108,6 +111,9 @@ void		 chan_secret(struct chan *);
 /* In a handler: the descriptor that came with this message, -1 if none; the
  * caller owns it then.  What no handler takes is closed. */
 int		 chan_take_fd(struct chan *);
+/* In a handler: the frame that this message came in, with its length, to be
+ * kept; nothing of the message is valid behind it.  false: not for nothing. */
+bool		 chan_take_frame(struct chan *, struct buf *);
 /* Bytes not yet written are over CHAN_HIGH. */
 bool		 chan_is_full(const struct chan *);
 /* In a handler: the peer broke a rule that the tables cannot express.  The

@@ -21,18 +21,19 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/exlink.h"
 #include "proto/exec_msg.h"
 #include "proto/frame.h"
 
+_Static_assert(FRAME_BULK >= MSG_BULK, "exlink_send_bulk");
+
 #define PART_FULL	(64u * 1024)	/* no further frame is added to it */
 
-static struct exlink_part	*part_take(struct exlink *);
-static void			 part_free(struct exlink *,
-				    struct exlink_part *);
-static size_t			 frame_at(const struct exlink_part *, size_t);
-static bool			 kept_drop(struct exlink *, uint64_t);
+static void	part_free(struct exlink *, struct exlink_part *);
+static size_t	frame_at(const struct exlink_part *, size_t);
+static bool	kept_drop(struct exlink *, uint64_t);
 
 void
 exlink_init(struct exlink *l, const struct id16 *id)
@@ -77,17 +78,45 @@ exlink_counts(uint16_t type)
 
 /* --- what is kept --- */
 
-/* The last part, which takes another frame; NULL and errno: out of memory. */
 static struct exlink_part *
-part_take(struct exlink *l)
+part_new(struct exlink *l)
+{
+	struct exlink_part *p = calloc(1, sizeof(*p));
+
+	if (p != NULL)
+		TAILQ_INSERT_TAIL(&l->kept, p, entry);
+	return p;
+}
+
+/* The last part, when it takes another frame. */
+static struct exlink_part *
+part_last(struct exlink *l)
 {
 	struct exlink_part *p = TAILQ_LAST(&l->kept, exlink_parts);
 
-	if (p != NULL && p->frames.len < PART_FULL)
-		return p;
-	if ((p = calloc(1, sizeof(*p))) != NULL)
-		TAILQ_INSERT_TAIL(&l->kept, p, entry);
-	return p;
+	return p != NULL && p->frames.len < PART_FULL && p->bulk == 0 ? p :
+	    part_new(l);
+}
+
+static size_t
+part_len(const struct exlink_part *p)
+{
+	return p->frames.len + p->bulk_len;
+}
+
+/* What changes a part comes between these two. */
+static void
+part_leave(struct exlink *l, const struct exlink_part *p)
+{
+	l->kept_len -= part_len(p);
+	l->kept_size -= p->frames.cap + p->bulk_len;
+}
+
+static void
+part_enter(struct exlink *l, const struct exlink_part *p)
+{
+	l->kept_len += part_len(p);
+	l->kept_size += p->frames.cap + p->bulk_len;
 }
 
 static void
@@ -97,41 +126,112 @@ part_free(struct exlink *l, struct exlink_part *p)
 		l->next = TAILQ_NEXT(p, entry);
 		l->written = 0;
 	}
-	l->kept_len -= p->frames.len;
-	l->kept_size -= p->frames.cap;
+	part_leave(l, p);
+	if (p->bulk != 0)
+		l->bulk_free(p->bulk);
 	TAILQ_REMOVE(&l->kept, p, entry);
 	buf_clear(&p->frames);
 	free(p);
+}
+
+/* Another frame begins at off of p. */
+static void
+kept_sent(struct exlink *l, struct exlink_part *p, size_t off)
+{
+	l->sent++;
+	if (l->next == NULL) {
+		l->next = p;
+		l->written = off;
+	}
+}
+
+static bool
+kept_has_room(const struct exlink *l)
+{
+	if (l->kept_len <= EXLINK_HARD)
+		return true;
+	errno = ENOBUFS;
+	return false;
 }
 
 bool
 exlink_send(struct exlink *l, uint16_t type, const void *body)
 {
 	struct exlink_part	*p;
-	size_t			 len, cap;
+	size_t			 off;
 	int			 rc;
 
-	if (l->kept_len > EXLINK_HARD) {
-		errno = ENOBUFS;
+	if (!kept_has_room(l) || (p = part_last(l)) == NULL)
 		return false;
-	}
-	if ((p = part_take(l)) == NULL)
-		return false;
-	len = p->frames.len;
-	cap = p->frames.cap;
+	off = p->frames.len;
+	part_leave(l, p);
 	rc = msg_encode(&exec_schema, &p->frames, type, 0, body);
-	/* Also when it failed it may have grown. */
-	l->kept_size += p->frames.cap - cap;
-	if (rc == -1) {
-		if (len == 0)
-			part_free(l, p);
+	part_enter(l, p);
+	if (rc == 0)
+		kept_sent(l, p, off);
+	else if (off == 0)
+		part_free(l, p);
+	return rc == 0;
+}
+
+bool
+exlink_send_bulk(struct exlink *l, const struct exec_job_data *head,
+    uint64_t bulk, size_t len)
+{
+	struct exec_job_data	 d = *head;
+	struct exlink_part	*p;
+	struct msg_bulk		 left_out;
+
+	if (!kept_has_room(l) || (p = part_new(l)) == NULL)
+		return false;
+	d.bytes = (struct slice){ "", len };	/* nobody looks at them */
+	if (msg_encode_bulk(&exec_schema, &p->frames, EXEC_JOB_DATA, 0, &d,
+	    &left_out) == -1 || left_out.bytes.len != len) {
+		part_free(l, p);
 		return false;
 	}
-	l->kept_len += p->frames.len - len;
-	l->sent++;
-	if (l->next == NULL) {
-		l->next = p;
-		l->written = len;
+	p->bulk = bulk;
+	p->bulk_len = len;
+	p->job = d.job;
+	part_enter(l, p);
+	kept_sent(l, p, 0);
+	return true;
+}
+
+bool
+exlink_send_frame(struct exlink *l, struct buf *frame)
+{
+	struct exlink_part *p;
+
+	if (!kept_has_room(l) || (p = part_new(l)) == NULL) {
+		buf_clear(frame);
+		return false;
+	}
+	p->frames = *frame;
+	memset(frame, 0, sizeof(*frame));
+	part_enter(l, p);
+	kept_sent(l, p, 0);
+	return true;
+}
+
+bool
+exlink_bulk_lost(struct exlink *l)
+{
+	struct exec_job_cancel	 cancel;
+	struct exlink_part	*p;
+
+	TAILQ_FOREACH(p, &l->kept, entry) {
+		if (p->bulk == 0)
+			continue;
+		part_leave(l, p);
+		p->bulk = 0;
+		p->bulk_len = 0;
+		buf_clear(&p->frames);
+		cancel.job = p->job;
+		if (msg_encode(&exec_schema, &p->frames, EXEC_JOB_CANCEL, 0,
+		    &cancel) == -1)
+			return false;
+		part_enter(l, p);
 	}
 	return true;
 }
@@ -152,37 +252,34 @@ frame_at(const struct exlink_part *part, size_t off)
 	    (size_t)p[2] << 8 | p[3]);
 }
 
-struct slice
-exlink_pending(const struct exlink *l)
+bool
+exlink_pending(const struct exlink *l, struct exlink_piece *piece)
 {
-	size_t	 n, end = l->written;
+	const struct exlink_part	*p = l->next;
+	size_t				 n, end = l->written;
 
-	if (!l->up || l->next == NULL)
-		return (struct slice){ 0 };
+	if (!l->up || p == NULL)
+		return false;
 	do {
-		n = frame_at(l->next, end);
+		n = frame_at(p, end);
 		if (end > l->written && end - l->written + n > EXLINK_BATCH)
 			break;
 		end += n;
-	} while (end < l->next->frames.len);
-	return (struct slice){ buf_data(&l->next->frames) + l->written,
-	    end - l->written };
-}
-
-bool
-exlink_pending_secret(const struct exlink *l)
-{
-	return l->next != NULL && l->next->frames.secret;
+	} while (end < part_len(p));
+	*piece = (struct exlink_piece){ { buf_data(&p->frames) + l->written,
+	    end - l->written - p->bulk_len }, p->bulk, p->bulk_len,
+	    p->frames.secret };
+	return true;
 }
 
 void
-exlink_wrote(struct exlink *l, size_t n)
+exlink_wrote(struct exlink *l, const struct exlink_piece *piece)
 {
-	size_t	 end = l->written + n;
+	size_t	 end = l->written + piece->bytes.len + piece->bulk_len;
 
 	for (; l->written < end; l->out++)
 		l->written += frame_at(l->next, l->written);
-	if (l->written == l->next->frames.len) {
+	if (l->written == part_len(l->next)) {
 		l->next = TAILQ_NEXT(l->next, entry);
 		l->written = 0;
 	}
@@ -199,21 +296,20 @@ static bool
 kept_drop(struct exlink *l, uint64_t taken)
 {
 	struct exlink_part	*p;
-	size_t			 n, cap;
+	size_t			 n;
 
 	if (taken < l->acked || taken > l->sent)
 		return false;
 	for (; l->acked < taken; l->acked++) {
 		p = TAILQ_FIRST(&l->kept);
 		n = frame_at(p, 0);
-		if (n == p->frames.len) {
+		if (n == part_len(p)) {
 			part_free(l, p);
 			continue;
 		}
-		cap = p->frames.cap;
+		part_leave(l, p);
 		buf_drain(&p->frames, n);
-		l->kept_size -= cap - p->frames.cap;
-		l->kept_len -= n;
+		part_enter(l, p);
 		if (l->next == p)
 			l->written -= n;
 	}
@@ -290,6 +386,34 @@ exlink_take(struct exlink *l, struct msg_reader *r, uint32_t from,
 	l->unsaid += len;
 	l->confirmed = true;
 	return known;
+}
+
+int
+exlink_take_bulk(struct exlink *l, struct msg_reader *r, uint32_t from,
+    struct slice head, size_t len, struct msg *m, const char **why)
+{
+	static const uint8_t	 empty[] = { 0xc4, 0 };	/* bin 8 */
+	const uint8_t		*p = head.p;
+	uint8_t			 frame[EXLINK_HEAD];
+	size_t			 n, field;
+
+	*why = "bulk that is no frame";
+	if (head.len < 4 || head.len > sizeof(frame))
+		return -1;
+	n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+	if (n > FRAME_MAX || n != head.len - 4 + len ||
+	    guard_bulk(p + 4, head.len - 4, n, &field) != head.len - 4)
+		return -1;
+	/* What is left of it is a frame as well, once it has no bytes. */
+	memcpy(frame, p + 4, field);
+	memcpy(frame + field, empty, sizeof(empty));
+	if (exlink_take(l, r, from, frame, field + sizeof(empty), m, why) != 1)
+		return -1;
+	*why = "bulk in another message";
+	if (m->type != EXEC_JOB_DATA)
+		return -1;
+	l->unsaid += len;
+	return 1;
 }
 
 bool

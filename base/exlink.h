@@ -51,6 +51,7 @@
 #endif
 /* A binary message, at most: one frame and its length is always allowed. */
 #define EXLINK_BATCH	(64u * 1024)
+#define EXLINK_HEAD	256	/* bytes before bulk, at most */
 /* Kept: from SOFT on no more credit is given, HARD loses the link. */
 #define EXLINK_SOFT	(16u * 1024 * 1024)
 #define EXLINK_HARD	(64u * 1024 * 1024)
@@ -62,7 +63,11 @@
 /* Frames kept in one piece of memory: small ones together, a large one alone. */
 struct exlink_part {
 	TAILQ_ENTRY(exlink_part)	 entry;
-	struct buf			 frames;	/* whole ones */
+	struct buf			 frames;	/* whole ones; or one */
+	/* without its bytes, which somebody else keeps under this number: */
+	uint64_t			 bulk;		/* 0: whole ones */
+	size_t				 bulk_len;
+	struct id16			 job;
 };
 
 TAILQ_HEAD(exlink_parts, exlink_part);
@@ -83,6 +88,16 @@ struct exlink {
 	size_t		 written;	/* of which so many bytes were */
 	bool		 up;		/* resumed on this connection */
 	bool		 confirmed;	/* something came since it began */
+	/* Bulk that is needed no more; set by who sends any, behind init. */
+	void		(*bulk_free)(uint64_t);
+};
+
+/* What is to be written: bytes, and behind them bulk (0: none). */
+struct exlink_piece {
+	struct slice	 bytes;
+	uint64_t	 bulk;
+	size_t		 bulk_len;
+	bool		 secret;	/* there may be one in it */
 };
 
 /* A link that begins; forgets whatever this was.  All-zero may be cleared. */
@@ -99,17 +114,30 @@ bool		 exlink_counts(uint16_t type);
  * (ENOBUFS, ENOMEM) the link cannot go on and is to be given up.
  */
 bool		 exlink_send(struct exlink *, uint16_t type, const void *body);
+/* The same for one that is encoded, with its length; takes the buf. */
+bool		 exlink_send_frame(struct exlink *, struct buf *frame);
+/*
+ * The same for job_data whose bytes are kept by somebody else under a number:
+ * len of them, FRAME_BULK at least.
+ */
+struct exec_job_data;
+bool		 exlink_send_bulk(struct exlink *,
+		    const struct exec_job_data *head, uint64_t bulk,
+		    size_t len);
+/*
+ * Who kept them is gone: what was not yet taken of them becomes job_cancel.
+ * false: out of memory, the link cannot go on.
+ */
+bool		 exlink_bulk_lost(struct exlink *);
 /* Over EXLINK_SOFT: grant no more credit to whoever produces. */
 bool		 exlink_is_full(const struct exlink *);
 /*
- * Bytes for the present connection, whole frames, at most EXLINK_BATCH or one
- * frame; empty when all is written or the link is not up.  Lends until the
- * next call here; exlink_wrote() with its length once it is queued.
+ * A message for the present connection, whole frames, at most EXLINK_BATCH or
+ * one frame; false when all is written or the link is not up.  Lends until the
+ * next call here; exlink_wrote() once it is queued.
  */
-struct slice	 exlink_pending(const struct exlink *);
-/* There may be a secret in what is pending. */
-bool		 exlink_pending_secret(const struct exlink *);
-void		 exlink_wrote(struct exlink *, size_t);
+bool		 exlink_pending(const struct exlink *, struct exlink_piece *);
+void		 exlink_wrote(struct exlink *, const struct exlink_piece *);
 
 /* The connection has ended. */
 void		 exlink_down(struct exlink *);
@@ -134,6 +162,13 @@ int		 exlink_cut(struct slice *message, const uint8_t **, size_t *);
 int		 exlink_take(struct exlink *, struct msg_reader *,
 		    uint32_t from, const uint8_t *, size_t, struct msg *,
 		    const char **why);
+/*
+ * The same for a message that is one frame of job_data, with its length, whose
+ * last len bytes stay elsewhere: m's body has none.
+ */
+int		 exlink_take_bulk(struct exlink *, struct msg_reader *,
+		    uint32_t from, struct slice head, size_t len,
+		    struct msg *m, const char **why);
 /* An ack should be sent at once; within EXLINK_ACK_MS. */
 bool		 exlink_ack_due(const struct exlink *);
 bool		 exlink_ack_owed(const struct exlink *);

@@ -72,7 +72,7 @@ static void	rx_data(struct ws *, const unsigned char *, size_t);
 static void	rx_turn(struct ws_rx *, const unsigned char *, size_t);
 static int	rx_direct(struct ws *);
 static int	rx_step(struct ws *);
-static int	tx_long(struct ws *, int, const void *, size_t);
+static int	tx_long(struct ws *, int, struct iovec, struct iovec);
 static void	mask(unsigned char *, const unsigned char *, size_t,
 		    const unsigned char *);
 static void	rx_frame_end(struct ws *);
@@ -209,10 +209,12 @@ rx_direct(struct ws *ws)
 	    ws)) <= 0)
 		return 0;
 	len = (size_t)n;
-	mask(p, p, len, rx->key);
-	memcpy(key, rx->key, 4);
-	for (i = 0; i < 4; i++)
-		rx->key[i] = key[(i + len) % 4];
+	if (!(ws->flags & WS_CLIENT)) {		/* a server's frames have no key */
+		mask(p, p, len, rx->key);
+		memcpy(key, rx->key, 4);
+		for (i = 0; i < 4; i++)
+			rx->key[i] = key[(i + len) % 4];
+	}
 	rx->used += len;
 	rx->left -= len;
 	if (ws->state != WSS_OPEN)
@@ -565,31 +567,24 @@ tx_mask(uint8_t *buf, size_t len, void *arg)
 	return 0;
 }
 
-/* A long frame, past the bufferevent's queue while the socket takes it. */
 static int
-tx_long(struct ws *ws, int first, const void *data, size_t len)
+tx_masked(struct ws *ws, struct iovec head, struct iovec data)
 {
 	static unsigned char	 masked[WS_MASKED];
-	const unsigned char	*p = data;
-	unsigned char		 head[14] = { (unsigned char)first };
-	struct iovec		 iov[2] = { { head, 2 },
-				    { (void *)(uintptr_t)data, len } };
-	size_t			 i, n, bytes = len > 65535 ? 8 : 2;
+	unsigned char		*h = head.iov_base;
+	unsigned char		*key = h + head.iov_len;
+	const unsigned char	*p = data.iov_base;
+	struct iovec		 iov[2] = { { h, head.iov_len + 4 } };
+	size_t			 i, n;
 
-	head[1] = bytes == 8 ? 127 : 126;
-	for (i = 0; i < bytes; i++)
-		head[iov[0].iov_len++] = (unsigned char)((uint64_t)len >>
-		    8 * (bytes - 1 - i));
-	ws->tx += iov[0].iov_len + len;
-	if (!(ws->flags & WS_CLIENT))
-		return bevio_writev(ws->bev, ws->flags & WS_RAW, iov, 2);
-	head[1] |= 0x80;
-	tx_mask(head + 2 + bytes, 4, NULL);
+	h[1] |= 0x80;
+	tx_mask(key, 4, NULL);
 	ws->tx += 4;
-	iov[0].iov_len += 4;
-	for (i = 0; i < len; i += n) {
-		n = len - i < sizeof(masked) ? len - i : sizeof(masked);
-		mask(masked, p + i, n, head + 2 + bytes);
+	for (i = 0; i < data.iov_len; i += n) {
+		n = data.iov_len - i;
+		if (n > sizeof(masked))
+			n = sizeof(masked);
+		mask(masked, p + i, n, key);
 		iov[1] = (struct iovec){ masked, n };
 		if (bevio_writev(ws->bev, ws->flags & WS_RAW,
 		    iov + (i > 0), i > 0 ? 1 : 2) == -1)
@@ -598,26 +593,61 @@ tx_long(struct ws *ws, int first, const void *data, size_t len)
 	return 0;
 }
 
+/* A long frame, past the bufferevent's queue while the socket takes it.  Of a
+ * client it has one part only. */
 static int
-tx_frame(struct ws *ws, int opcode, int fin, const void *data, size_t len)
+tx_long(struct ws *ws, int first, struct iovec part, struct iovec data)
 {
-	struct wslay_frame_iocb io;
-	wslay_frame_context_ptr *ctx;
-	size_t left = len;
-	ssize_t n = 0;
-	int fresh;
+	unsigned char	 head[14] = { (unsigned char)first };
+	struct iovec	 iov[3] = { { head, 2 }, part, data };
+	uint64_t	 len = part.iov_len + data.iov_len;
+	size_t		 i, bytes = len > 65535 ? 8 : 2;
 
-	ctx = &tx_ctxs[(ws->flags & WS_CLIENT) != 0];
+	head[1] = bytes == 8 ? 127 : 126;
+	for (i = 0; i < bytes; i++)
+		head[iov[0].iov_len++] = (unsigned char)(len >>
+		    8 * (bytes - 1 - i));
+	ws->tx += iov[0].iov_len + len;
+	if (ws->flags & WS_CLIENT)
+		return tx_masked(ws, iov[0], data);
+	return bevio_writev(ws->bev, ws->flags & WS_RAW, iov, 3);
+}
+
+static int
+tx_broken(struct ws *ws)
+{
+	ws->state = WSS_DEAD;
+	ws->code = WS_ABNORMAL;
+	ws_wake(ws);
+	return -1;
+}
+
+/* Behind a frame: idle, was there nothing in the queue before it? */
+static int
+tx_sent(struct ws *ws, int idle)
+{
+	if (bevio_pending(ws->bev) == 0)
+		return 0;
+	if (idle) {
+		ws->stall_at = bevio_now();
+		ws->stall_mark = ws->tx - bevio_untaken(ws->bev);
+	}
+	ws_arm(ws, ws->stall_at + ws->stall_ms);
+	return 0;
+}
+
+/* By wslay; -1: it holds half a frame now. */
+static int
+tx_short(struct ws *ws, int opcode, int fin, const void *data, size_t len)
+{
+	wslay_frame_context_ptr	*ctx = &tx_ctxs[(ws->flags & WS_CLIENT) != 0];
+	struct wslay_frame_iocb	 io;
+	size_t			 left = len;
+	ssize_t			 n = 0;
+
 	if (*ctx == NULL &&
 	    wslay_frame_context_init(ctx, &tx_callbacks, NULL) != 0)
-		goto broken;
-	fresh = bevio_pending(ws->bev) == 0;
-	if (len >= WS_DIRECT) {
-		if (tx_long(ws, (opcode & 15) | (fin ? 0x80 : 0), data,
-		    len) == -1)
-			goto broken;
-		goto sent;
-	}
+		return -1;
 	memset(&io, 0, sizeof(io));
 	io.fin = fin != 0;
 	io.opcode = (uint8_t)opcode & 15;
@@ -629,32 +659,39 @@ tx_frame(struct ws *ws, int opcode, int fin, const void *data, size_t len)
 	do {
 		n = wslay_frame_send(*ctx, &io);
 		if (n < 0 || (size_t)n > left || (n == 0 && left > 0)) {
-			/* It holds half a frame now: away with it. */
 			wslay_frame_context_free(*ctx);
 			*ctx = NULL;
-			goto broken;
+			return -1;
 		}
 		left -= (size_t)n;
 		if (n > 0)
 			io.data += n;
 		io.data_length = left;
 	} while (left > 0);
-	if (bevio_flush(ws->bev, ws->flags & WS_RAW) == -1)
-		goto broken;
-sent:
-	if (bevio_pending(ws->bev) > 0) {
-		if (fresh) {
-			ws->stall_at = bevio_now();
-			ws->stall_mark = ws->tx - bevio_untaken(ws->bev);
-		}
-		ws_arm(ws, ws->stall_at + ws->stall_ms);
-	}
-	return 0;
-broken:
-	ws->state = WSS_DEAD;
-	ws->code = WS_ABNORMAL;
-	ws_wake(ws);
-	return -1;
+	return bevio_flush(ws->bev, ws->flags & WS_RAW);
+}
+
+static int
+tx_frame(struct ws *ws, int opcode, int fin, const void *data, size_t len)
+{
+	int idle = bevio_pending(ws->bev) == 0, rc;
+
+	if (len >= WS_DIRECT)
+		rc = tx_long(ws, (opcode & 15) | (fin ? 0x80 : 0),
+		    (struct iovec){ NULL, 0 },
+		    (struct iovec){ (void *)(uintptr_t)data, len });
+	else
+		rc = tx_short(ws, opcode, fin, data, len);
+	return rc == -1 ? tx_broken(ws) : tx_sent(ws, idle);
+}
+
+/* What the owner is told about the queue. */
+static int
+tx_high(struct ws *ws)
+{
+	if (bevio_pending(ws->bev) > ws->high)
+		ws->high_hit = 1;
+	return ws->high_hit;
 }
 
 int
@@ -667,9 +704,25 @@ ws_send(struct ws *ws, enum ws_opcode opcode, int fin, const void *data,
 	    fin, data, len) == -1)
 		return -1;
 	ws->tx_msg = !fin;
-	if (bevio_pending(ws->bev) > ws->high)
-		ws->high_hit = 1;
-	return ws->high_hit;
+	return tx_high(ws);
+}
+
+int
+ws_send_two(struct ws *ws, enum ws_opcode opcode, const void *head,
+    size_t headlen, const void *data, size_t len)
+{
+	int idle;
+
+	if (ws->state != WSS_OPEN || ws->bev == NULL || ws->tx_msg ||
+	    ws->flags & WS_CLIENT || len < WS_DIRECT)
+		return -1;
+	idle = bevio_pending(ws->bev) == 0;
+	if (tx_long(ws, (int)opcode | 0x80,
+	    (struct iovec){ (void *)(uintptr_t)head, headlen },
+	    (struct iovec){ (void *)(uintptr_t)data, len }) == -1)
+		return tx_broken(ws);
+	(void)tx_sent(ws, idle);
+	return tx_high(ws);
 }
 
 int

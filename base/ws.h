@@ -118,6 +118,9 @@ void	 ws_set_keepalive(struct ws *, unsigned int ping_ms,
  */
 int	 ws_send(struct ws *, enum ws_opcode opcode, int fin, const void *data,
 	    size_t len);
+/* The same for a whole message, head and then data; not from a WS_CLIENT. */
+int	 ws_send_two(struct ws *, enum ws_opcode opcode, const void *head,
+	    size_t headlen, const void *data, size_t len);
 /* At most 125 bytes. */
 int	 ws_ping(struct ws *, const void *data, size_t len);
 /*

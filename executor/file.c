@@ -30,7 +30,7 @@
 
 #include "executor/executor.h"
 
-#define PUT_WINDOW	(1024 * 1024)	/* in flight towards us */
+#define PUT_WINDOW	(2 * 1024 * 1024)	/* in flight towards us */
 #define PUT_STEP	(256 * 1024)	/* credit is renewed in such steps */
 #define LINKS_MAX	40
 

@@ -33,6 +33,8 @@
  * empty, the stream is lost.
  */
 int	frame_next(const struct buf *, const uint8_t **, size_t *len);
+/* Bytes until that frame is whole; 0 when it is, or when nothing says so. */
+size_t	frame_missing(const struct buf *);
 
 /*
  * Walk one msgpack value: 0 when it is an array that fills the bytes exactly,
@@ -41,5 +43,14 @@ int	frame_next(const struct buf *, const uint8_t **, size_t *len);
  */
 #define GUARD_DEPTH	4
 int	guard_check(const uint8_t *, size_t, const char **why);
+
+/*
+ * Where the content of a frame's last field begins, when that is a bin of
+ * FRAME_BULK bytes or more which reaches to the frame's end; and in *field,
+ * where the field itself does.  The frame has len bytes, of which the first
+ * `have` are there.  0: it is no such frame, or what is there does not say.
+ */
+#define FRAME_BULK	(16 * 1024)	/* as MSG_BULK */
+size_t	guard_bulk(const uint8_t *, size_t have, size_t len, size_t *field);
 
 #endif

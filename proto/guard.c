@@ -130,3 +130,26 @@ guard_check(const uint8_t *p, size_t len, const char **why)
 	}
 	return 0;
 }
+
+size_t
+guard_bulk(const uint8_t *p, size_t have, size_t len, size_t *field)
+{
+	const uint8_t		*begin = p, *end = p + have;
+	size_t			 left, n = 0;
+	const struct shape	*s = head_read(&p, end, &left);
+
+	if (s == NULL || s->kind != 'a')
+		return 0;
+	for (; left > 0; left--) {
+		if (n > (size_t)(end - p))
+			return 0;
+		p += n;
+		*field = (size_t)(p - begin);
+		if ((s = head_read(&p, end, &n)) == NULL || s->kind == 'a')
+			return 0;
+	}
+	if (s->first < 0xc4 || s->first > 0xc6 || n < FRAME_BULK ||
+	    n != len - (size_t)(p - begin))
+		return 0;
+	return (size_t)(p - begin);
+}

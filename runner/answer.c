@@ -67,7 +67,7 @@ answer_take(struct chan *c, const struct msg *m)
 	if (fetch_answer(c, m))
 		return;
 	if ((op = op_find(job)) == NULL) {
-		v2_answer(m);
+		v2_answer(c, m);
 		return;
 	}
 	if (op->answer != NULL) {

@@ -21,7 +21,6 @@
 
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -35,6 +34,7 @@
 
 #include <event2/event.h>
 
+#include "base/chan.h"
 #include "base/compat/compat.h"
 #include "base/log.h"
 #include "runner/image.h"
@@ -186,7 +186,7 @@ executor_spawn(void)
 	int	 fds[2], err[2], why = 0;
 	ssize_t	 n;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == -1) {
+	if (chan_pair(fds) == -1) {
 		log_error("socketpair");
 		return false;
 	}

@@ -166,32 +166,45 @@ v2_is_used(void)
 	return v2.used;
 }
 
+static void
+v2_sent(bool ok)
+{
+	if (ok) {
+		event_active(v2.turn, 0, 0);
+		return;
+	}
+	log_warnx("the server takes nothing: its sessions are lost");
+	v2_renew();
+	if (v2.ws != NULL)
+		ws_abort(v2.ws);
+}
+
 void
 v2_send(uint16_t type, const void *body)
 {
-	if (!exlink_send(&v2.link, type, body)) {
-		if (errno == EMSGSIZE) {
-			log_warnx("message %u is too large", type);
-			return;
-		}
-		log_warnx("the server takes nothing: its sessions are lost");
-		v2_renew();
-		if (v2.ws != NULL)
-			ws_abort(v2.ws);
-		return;
-	}
-	event_active(v2.turn, 0, 0);
+	bool ok = exlink_send(&v2.link, type, body);
+
+	if (!ok && errno == EMSGSIZE)
+		log_warnx("message %u is too large", type);
+	else
+		v2_sent(ok);
+}
+
+void
+v2_send_frame(struct buf *frame)
+{
+	v2_sent(exlink_send_frame(&v2.link, frame));
 }
 
 static void
 v2_pump(void)
 {
-	struct slice	 s;
+	struct exlink_piece	 p;
 
-	while (v2.ws != NULL && !v2.full &&
-	    (s = exlink_pending(&v2.link)).len > 0) {
-		v2.full = ws_send(v2.ws, WS_BINARY, 1, s.p, s.len) != 0;
-		exlink_wrote(&v2.link, s.len);
+	while (v2.ws != NULL && !v2.full && exlink_pending(&v2.link, &p)) {
+		v2.full = ws_send(v2.ws, WS_BINARY, 1, p.bytes.p,
+		    p.bytes.len) != 0;
+		exlink_wrote(&v2.link, &p);
 	}
 }
 

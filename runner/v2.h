@@ -30,6 +30,7 @@
 #include "proto/frame.h"
 #include "proto/msg.h"
 
+struct chan;
 struct event_base;
 struct ws;
 
@@ -51,7 +52,7 @@ void	 v2_detach(void);
 bool	 v2_moved(void);
 
 /* An answer of the executor that nobody else asked for. */
-void	 v2_answer(const struct msg *);
+void	 v2_answer(struct chan *, const struct msg *);
 /* The executor is gone. */
 void	 v2_lost(void);
 

@@ -28,8 +28,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/chan.h"
 #include "base/log.h"
 #include "proto/exec_msg.h"
+#include "proto/frame.h"
 #include "proto/jobs.h"
 #include "runner/fetch.h"
 #include "runner/launch.h"
@@ -482,10 +484,11 @@ refuse(const char *what, const struct id16 *id, enum xerr code,
 }
 
 void
-v2_answer(const struct msg *m)
+v2_answer(struct chan *c, const struct msg *m)
 {
 	const union exec_any	*b = m->body;
 	struct job		*j = job_find(&b->job_done.job);
+	struct buf		 frame;
 
 	/* Late answers to what was cancelled are for nobody. */
 	if (!v2_is_used())
@@ -503,7 +506,12 @@ v2_answer(const struct msg *m)
 	} else if (j != NULL && (m->type == EXEC_JOB_EXIT ||
 	    m->type == EXEC_JOB_DONE || m->type == EXEC_JOB_REFUSED))
 		job_drop(j);
-	v2_send(m->type, m->body);
+	/* Bulk goes on as it came, without a copy. */
+	if (m->type == EXEC_JOB_DATA && b->job_data.bytes.len >= FRAME_BULK &&
+	    chan_take_frame(c, &frame))
+		v2_send_frame(&frame);
+	else
+		v2_send(m->type, m->body);
 }
 
 void

@@ -31,6 +31,8 @@
 /* -- v2.c */
 /* Counted, kept until it is taken. */
 void	 v2_send(uint16_t, const void *);
+/* The same as a frame; takes it. */
+void	 v2_send_frame(struct buf *);
 /* No more credit for whoever produces. */
 bool	 v2_is_full(void);
 /* A server has taken this link up. */

@@ -14,17 +14,13 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
-#include <sys/socket.h>
-
 #include <unistd.h>
 
+#include "base/chan.h"
 #include "base/log.h"
 #include "proto/ctl_msg.h"
 #include "supervisor/edges.h"
 #include "supervisor/proc.h"
-
-/* Room for a few bulk frames, so that a transfer does not stop at each. */
-#define EDGE_SNDBUF	(1024 * 1024)
 
 static const struct {
 	enum role	a, b;
@@ -61,24 +57,6 @@ static const enum role by_trust[] = {
 	ROLE_NONE, ROLE_BOX, ROLE_REMOTE, ROLE_SKILL, ROLE_FRONT,
 };
 
-static bool
-edge_open(int sv[2])
-{
-	int size = EDGE_SNDBUF, i;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1) {
-		log_warn("socketpair");
-		return false;
-	}
-	/* FORCE needs root; without it the system's limit stands. */
-	for (i = 0; i < 2; i++)
-		if (setsockopt(sv[i], SOL_SOCKET, SO_SNDBUFFORCE, &size,
-		    sizeof(size)) == -1)
-			setsockopt(sv[i], SOL_SOCKET, SO_SNDBUF, &size,
-			    sizeof(size));
-	return true;
-}
-
 static void
 end_send(enum role to, enum role peer, int fd)
 {
@@ -101,8 +79,12 @@ edges_connect(enum role role)
 		if (edges[i].a != role && edges[i].b != role)
 			continue;
 		other = edges[i].a == role ? edges[i].b : edges[i].a;
-		if (proc_chan(other) == NULL || !edge_open(sv))
+		if (proc_chan(other) == NULL)
 			continue;
+		if (chan_pair(sv) == -1) {
+			log_warn("socketpair");
+			continue;
+		}
 		end_send(role, other, sv[0]);
 		end_send(other, role, sv[1]);
 	}

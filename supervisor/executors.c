@@ -22,7 +22,6 @@
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -244,8 +243,7 @@ executor_start(const char *user, uint32_t slot, int *sock, char *why,
 	}
 	if ((dir = workspace_open(user, e->uid, gid, why, whylen)) == -1)
 		goto fail;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == 0 &&
-	    (e->pid = fork()) == 0)
+	if (chan_pair(sv) == 0 && (e->pid = fork()) == 0)
 		executor_exec(user, e->uid, gid, dir, sv[1], parent);
 	close(dir);
 	if (e->pid <= 0) {

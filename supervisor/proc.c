@@ -20,7 +20,6 @@
  * believed beyond the trust order of edges.c.
  */
 
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -285,7 +284,7 @@ proc_fork(struct proc *p)
 {
 	int sv[2];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
+	if (chan_pair(sv) == -1)
 		return false;
 	if ((p->pid = fork()) == 0)
 		proc_exec(p->role, sv[1]);

@@ -228,6 +228,8 @@ void	 ledger_answer(struct req *, const struct msg *);
 void	 runner_ws_on_send(struct chan *, const struct msg *);
 void	 runner_ws_on_close(struct chan *, const struct msg *);
 void	 runner_ws_on_credit(struct chan *, const struct msg *);
+void	 runner_ws_on_bulk_link(struct chan *, const struct msg *);
+void	 runner_ws_on_bulk_send(struct chan *, const struct msg *);
 /* The edge to remote went away: every runner is closed with 1012 or 1013. */
 void	 runner_ws_down(void);
 /* We are told to stop: close them with 1001. */

@@ -34,7 +34,9 @@
 #include "base/exlink.h"
 #include "base/log.h"
 #include "base/v1.h"
+#include "proto/exec_msg.h"
 #include "proto/frame.h"
+#include "supervisor/front/bulk.h"
 #include "supervisor/front/front.h"
 
 #define PING_MS		30000		/* xbot-runner-v1.md 1.4 */
@@ -76,6 +78,12 @@ struct runner_ws {
 	uint64_t		 up_sent, up_allowed;
 	uint64_t		 down_got, down_granted;
 	bool			 down_full;
+	/* A message whose bytes stay here, if remote allows that. */
+	bool			 bulk_on;
+	struct bulk		*bulk;		/* being filled, or NULL */
+	size_t			 bulk_len, bulk_got;
+	uint8_t			 head[EXLINK_HEAD];	/* what precedes it */
+	size_t			 head_len;
 };
 
 TAILQ_HEAD(ws_list, runner_ws);
@@ -184,6 +192,7 @@ ws_remove(struct runner_ws *w)
 		explicit_bzero(h->bytes, h->len);
 		free(h);
 	}
+	bulk_drop(w->bulk);
 	TAILQ_REMOVE(w->registered ? &registered : &pending, w, entry);
 	table_remove(&by_serial, &w->node);
 	free(w);
@@ -287,16 +296,12 @@ up_send(struct runner_ws *w, uint8_t opcode, bool first, bool fin,
 }
 
 static void
-on_data(struct ws *ws, void *arg, enum ws_opcode opcode, int first, int fin,
-    const void *data, size_t len)
+up_data(struct runner_ws *w, enum ws_opcode opcode, bool first, bool fin,
+    const uint8_t *p, size_t len)
 {
-	struct runner_ws	*w = arg;
 	struct held		*h;
-	const uint8_t		*p = data;
 	size_t			 sent = 0;
 
-	if (w->gone)
-		return;
 	if (STAILQ_EMPTY(&w->held) && (len == 0 ||
 	    w->up_sent < w->up_allowed)) {
 		sent = up_send(w, (uint8_t)opcode, first, fin, p, len);
@@ -304,7 +309,7 @@ on_data(struct ws *ws, void *arg, enum ws_opcode opcode, int first, int fin,
 			return;
 	}
 	if ((h = malloc(sizeof(*h) + len - sent)) == NULL) {
-		ws_close(ws, WS_TRY_LATER, "no memory");
+		ws_close(w->ws, WS_TRY_LATER, "no memory");
 		return;
 	}
 	*h = (struct held){ .opcode = (uint8_t)opcode,
@@ -312,7 +317,107 @@ on_data(struct ws *ws, void *arg, enum ws_opcode opcode, int first, int fin,
 	if (len > sent)
 		memcpy(h->bytes, p + sent, len - sent);
 	STAILQ_INSERT_TAIL(&w->held, h, entry);
-	ws_pause(ws);
+	ws_pause(w->ws);
+}
+
+/*
+ * Does a message begin like one frame of job_data with many bytes?  Then these
+ * stay here, and remote gets what precedes them.  What else it means is
+ * remote's to judge.
+ */
+static bool
+bulk_begin(struct runner_ws *w, const uint8_t *p, size_t len)
+{
+	size_t n, at, field;
+
+	if (len < 4 || !STAILQ_EMPTY(&w->held))
+		return false;
+	n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+	if (n > FRAME_MAX || len - 4 > n ||
+	    n + 4 > w->up_allowed - w->up_sent ||
+	    (at = guard_bulk(p + 4, len - 4, n, &field)) == 0 ||
+	    at + 4 > sizeof(w->head) ||
+	    msg_peek(p + 4, at) != EXEC_JOB_DATA ||
+	    (w->bulk = bulk_new(n - at)) == NULL)
+		return false;
+	w->head_len = at + 4;
+	memcpy(w->head, p, w->head_len);
+	w->bulk_len = n - at;
+	w->bulk_got = 0;
+	return true;
+}
+
+/* It is whole: remote's turn. */
+static void
+bulk_end(struct runner_ws *w)
+{
+	struct ctl_bulk_ws_data	 d = { { w->head, w->head_len }, 0,
+				    (uint32_t)w->bulk_len };
+
+	d.bulk = bulk_give(w->bulk);
+	w->bulk = NULL;
+	if (d.bulk == 0) {
+		ws_close(w->ws, WS_TRY_LATER, "no memory");
+		return;
+	}
+	w->up_sent += w->head_len + w->bulk_len;
+	chan_send(remote(), CTL_BULK_WS_DATA, w->serial, &d);
+}
+
+/* It was no such message after all: from its beginning through remote. */
+static void
+bulk_undo(struct runner_ws *w)
+{
+	struct bulk *b = w->bulk;
+
+	w->bulk = NULL;
+	up_data(w, WS_BINARY, true, false, w->head, w->head_len);
+	up_data(w, WS_BINARY, false, false, bulk_bytes(b), w->bulk_got);
+	bulk_drop(b);
+}
+
+static void
+bulk_add(struct runner_ws *w, bool fin, const uint8_t *p, size_t len)
+{
+	size_t room = w->bulk_len - w->bulk_got;
+
+	if (len > room || (fin && len < room)) {
+		bulk_undo(w);
+		up_data(w, WS_BINARY, false, fin, p, len);
+		return;
+	}
+	memcpy(bulk_bytes(w->bulk) + w->bulk_got, p, len);
+	w->bulk_got += len;
+	if (fin)
+		bulk_end(w);
+}
+
+static void
+on_data(struct ws *ws, void *arg, enum ws_opcode opcode, int first, int fin,
+    const void *data, size_t len)
+{
+	struct runner_ws *w = arg;
+
+	if (w->gone)
+		return;
+	if (w->bulk != NULL)
+		bulk_add(w, fin, data, len);
+	else if (first && w->bulk_on && opcode == WS_BINARY &&
+	    bulk_begin(w, data, len))
+		bulk_add(w, fin, (const uint8_t *)data + w->head_len,
+		    len - w->head_len);
+	else
+		up_data(w, opcode, first, fin, data, len);
+}
+
+void
+runner_ws_on_bulk_link(struct chan *c, const struct msg *m)
+{
+	const struct ctl_bulk_link	*b = m->body;
+	struct runner_ws		*w = ws_find(m->serial);
+
+	if (w != NULL)
+		w->bulk_on = b->on;
 }
 
 static void
@@ -362,6 +467,43 @@ runner_ws_on_credit(struct chan *c, const struct msg *m)
 
 /* --- from remote to the runner --- */
 
+/* n bytes more; false: it has no credit for them. */
+static bool
+down_take(struct runner_ws *w, struct chan *c, size_t n)
+{
+	if (n > w->down_granted - w->down_got) {
+		chan_refuse(c, "ws_send out of credit");
+		return false;
+	}
+	w->down_got += n;
+	return true;
+}
+
+static void
+down_sent(struct runner_ws *w, int rc)
+{
+	w->down_full = rc == 1;
+	down_grant(w);
+}
+
+void
+runner_ws_on_bulk_send(struct chan *c, const struct msg *m)
+{
+	const struct ctl_bulk_ws_send	*s = m->body;
+	struct runner_ws		*w = ws_find(m->serial);
+	struct slice			 bytes;
+
+	if (w == NULL || w->gone)
+		return;
+	if (!bulk_find(s->bulk, &bytes)) {
+		chan_refuse(c, "bulk that is not there");
+		return;
+	}
+	if (down_take(w, c, s->head.len + bytes.len))
+		down_sent(w, ws_send_two(w->ws, WS_BINARY, s->head.p,
+		    s->head.len, bytes.p, bytes.len));
+}
+
 void
 runner_ws_on_send(struct chan *c, const struct msg *m)
 {
@@ -371,19 +513,18 @@ runner_ws_on_send(struct chan *c, const struct msg *m)
 
 	if (w == NULL || w->gone)
 		return;
-	if (s->bytes.len > w->down_granted - w->down_got ||
-	    (s->opcode != WS_TEXT && s->opcode != WS_BINARY)) {
-		chan_refuse(c, "ws_send out of credit");
+	if (s->opcode != WS_TEXT && s->opcode != WS_BINARY) {
+		chan_refuse(c, "ws_send of no message");
 		return;
 	}
-	w->down_got += s->bytes.len;
+	if (!down_take(w, c, s->bytes.len))
+		return;
 	rc = ws_send(w->ws, (enum ws_opcode)s->opcode, s->fin, s->bytes.p,
 	    s->bytes.len);
 	/* A key on its way to a runner: this is the channel's memory. */
 	if (s->secret)
 		explicit_bzero((void *)(uintptr_t)s->bytes.p, s->bytes.len);
-	w->down_full = rc == 1;
-	down_grant(w);
+	down_sent(w, rc);
 }
 
 static void

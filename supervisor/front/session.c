@@ -29,6 +29,9 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "proto/ctl_msg.h"
+#include "proto/frame.h"
+#include "supervisor/front/bulk.h"
 #include "supervisor/front/events.h"
 #include "supervisor/front/session.h"
 
@@ -47,6 +50,7 @@ struct session {
 	char			 runner[ID_USER_MAX + 1];
 	struct id16		 job;
 	bool			 started;
+	bool			 bulk;		/* data may stay here */
 	struct event		*timer;
 };
 
@@ -64,6 +68,8 @@ static void	 session_free(struct session *);
 static void	 session_lose(struct session *, enum xerr, const char *);
 static void	 on_deadline(int, short, void *);
 static void	 on_message(struct chan *, const struct msg *);
+static void on_bulk_session(struct chan *, const struct msg *);
+static void on_bulk_data(struct chan *, const struct msg *);
 static void	 on_lost(struct chan *, const struct msg *);
 static void	 on_closed(struct chan *, const char *, bool);
 static void	 session_orphan(struct table_node *, void *);
@@ -87,6 +93,11 @@ static const struct rule remote_rules_v[] = {
 	FROM_EXECUTOR,
 	{ EXEC_LLM_HEAD, STATES_ALL, on_message },
 	{ CTL_SYNC_EVENT, STATES_ALL, events_on_sync },
+	{ CTL_BULK_SESSION, STATES_ALL, on_bulk_session },
+	{ CTL_BULK_DATA, STATES_ALL, on_bulk_data },
+	{ CTL_BULK_FREE, STATES_ALL, bulk_on_free },
+	{ CTL_BULK_LINK, STATES_ALL, runner_ws_on_bulk_link },
+	{ CTL_BULK_WS_SEND, STATES_ALL, runner_ws_on_bulk_send },
 	{ CTL_WS_SEND, STATES_ALL, runner_ws_on_send },
 	{ CTL_WS_CLOSE, STATES_ALL, runner_ws_on_close },
 	{ CTL_WS_CREDIT, STATES_ALL, runner_ws_on_credit }
@@ -189,9 +200,27 @@ session_drop(struct session *s)
 	session_free(s);
 }
 
+/* The bytes stay here.  false: not these, or no room for them. */
+static bool
+session_send_bulk(struct session *s, const struct exec_job_data *d)
+{
+	struct ctl_bulk_data	 data = { d->job, d->stream, d->offset, 0,
+				    (uint32_t)d->bytes.len };
+	struct bulk		*b;
+
+	if (!s->bulk || d->bytes.len < FRAME_BULK ||
+	    (b = bulk_new(d->bytes.len)) == NULL)
+		return false;
+	memcpy(bulk_bytes(b), d->bytes.p, d->bytes.len);
+	return (data.bulk = bulk_give(b)) != 0 &&
+	    chan_send(s->chan, CTL_BULK_DATA, s->serial, &data);
+}
+
 bool
 session_send(struct session *s, uint16_t type, const void *body)
 {
+	if (type == EXEC_JOB_DATA && session_send_bulk(s, body))
+		return true;
 	/* That it started would have been told by the worker that is gone. */
 	if (type == EXEC_JOB_START)
 		s->started = true;
@@ -317,6 +346,32 @@ on_message(struct chan *c, const struct msg *m)
 }
 
 static void
+on_bulk_session(struct chan *c, const struct msg *m)
+{
+	struct session *s = session_find(m->serial);
+
+	if (s != NULL && s->chan == c)
+		s->bulk = true;
+}
+
+/* As if the bytes had come with it. */
+static void
+on_bulk_data(struct chan *c, const struct msg *m)
+{
+	const struct ctl_bulk_data	*b = m->body;
+	struct exec_job_data		 d = { b->job, b->stream, b->offset,
+					    { NULL, 0 } };
+	const struct msg		 data = { EXEC_JOB_DATA, m->serial,
+					    schema_find(&exec_schema,
+					    EXEC_JOB_DATA), &d };
+
+	if (bulk_find(b->bulk, &d.bytes) && d.bytes.len == b->len)
+		on_message(c, &data);
+	else
+		chan_refuse(c, "bulk that is not there");
+}
+
+static void
 on_lost(struct chan *c, const struct msg *m)
 {
 	const struct ctl_session_lost	*l = m->body;
@@ -361,4 +416,5 @@ on_remote_closed(struct chan *c, const char *why, bool protocol)
 {
 	on_closed(c, why, protocol);
 	runner_ws_down();
+	bulks_clear();
 }

@@ -16,7 +16,7 @@
 
 /*
  * Any bytes as a frame of either schema: what is accepted must encode again,
- * and decode to the same text.
+ * and decode to the same text; and where bulk is seen there is room for it.
  */
 
 #include <stdint.h>
@@ -54,6 +54,31 @@ try(const struct schema *s, const uint8_t *p, size_t len)
 	buf_clear(&b);
 }
 
+/* The bytes are the beginning of a frame that is longer by up to a chunk. */
+static void
+try_bulk(const uint8_t *p, size_t have)
+{
+	struct buf	 b = { 0 };
+	const char	*why;
+	size_t		 at, field, more;
+
+	for (more = 0; more <= FRAME_CHUNK; more += more < 4 ? 1 : more) {
+		at = guard_bulk(p, have, have + more, &field);
+		if (at == 0)
+			continue;
+		if (at > have || field >= at || have + more - at < FRAME_BULK)
+			abort();
+		/* The whole is one that the guard lets pass. */
+		if (buf_add(&b, p, have) == -1 ||
+		    buf_reserve(&b, more) == NULL)
+			abort();
+		memset(buf_data(&b) + have, 'x', more);
+		if (guard_check(buf_data(&b), have + more, &why) == -1)
+			abort();
+		buf_clear(&b);
+	}
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 {
@@ -61,5 +86,6 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 		reader = msg_reader_new();
 	try(&exec_schema, p, len);
 	try(&ctl_schema, p, len);
+	try_bulk(p, len);
 	return 0;
 }

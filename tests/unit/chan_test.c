@@ -36,6 +36,7 @@
 #include "proto/exec_msg.h"
 #include "proto/frame.h"
 
+static struct msg_reader	*reader;
 static struct event_base *base;
 
 struct side {
@@ -46,7 +47,30 @@ struct side {
 	bool		 bad;
 	int		 fd;
 	bool		 free_in_handler;
+	bool		 take_frames;
+	unsigned int	 taken;
 };
+
+/* A frame that was taken is whole, and one's own. */
+static void
+take(struct chan *c, struct side *s, const struct exec_job_data *d)
+{
+	size_t		 n = d->bytes.len;
+	uint64_t	 offset = d->offset;
+	struct buf	 frame, other;
+	struct msg	 m;
+	const char	*why;
+
+	if (!chan_take_frame(c, &frame))
+		return;
+	assert(!chan_take_frame(c, &other));
+	assert(msg_decode(reader, &exec_schema, FROM_H, buf_data(&frame) + 4,
+	    frame.len - 4, &m, &why) == 0);
+	d = m.body;
+	assert(d->offset == offset && d->bytes.len == n);
+	buf_clear(&frame);
+	s->taken++;
+}
 
 static void
 on_data(struct chan *c, const struct msg *m)
@@ -57,6 +81,8 @@ on_data(struct chan *c, const struct msg *m)
 	assert(d->offset == s->offset);
 	s->offset += d->bytes.len;
 	s->data++;
+	if (s->take_frames)
+		take(c, s, d);
 	if (s->free_in_handler) {
 		chan_free(c);
 		s->chan = NULL;
@@ -219,6 +245,36 @@ test_bulk_content(void)
 	pair_end(&a, &b);
 }
 
+/* Large frames among small ones, some of them taken out of the channel. */
+static void
+test_take_frame(void)
+{
+	static uint8_t		chunk[FRAME_CHUNK];
+	struct side		a, b;
+	struct exec_job_data	d = { 0 };
+	unsigned int		i;
+	int			sv[2];
+
+	pair(&a, &b, &ours);
+	b.take_frames = true;
+	for (i = 0; i < 200; i++) {
+		d.bytes = (struct slice){ chunk, i % 7 == 0 ? 10 : i % 3 == 0 ?
+		    FRAME_CHUNK : 100000 };
+		assert(chan_send(a.chan, EXEC_JOB_DATA, 0, &d));
+		d.offset += d.bytes.len;
+		turn(i % 5);
+	}
+	turn(400);
+	assert(b.data == 200 && b.closed == 0 && b.taken > 100);
+	assert(!chan_take_frame(b.chan, NULL));		/* in no handler */
+	pair_end(&a, &b);
+	assert(chan_pair(sv) == 0);
+	assert(fcntl(sv[0], F_GETFD) == FD_CLOEXEC &&
+	    fcntl(sv[1], F_GETFD) == FD_CLOEXEC);
+	close(sv[0]);
+	close(sv[1]);
+}
+
 /* Each row is one offence: the channel closes and says whose fault it was. */
 static void
 offence(const struct rules *rules, const void *bytes, size_t len)
@@ -309,11 +365,14 @@ main(void)
 {
 	log_init("chan_test", LOG_LEVEL_ERROR);
 	base = event_base_new();
+	reader = msg_reader_new();
 	test_bulk_and_descriptors();
 	test_bulk_content();
+	test_take_frame();
 	test_offences();
 	test_free_and_gone();
 	test_queue_full();
+	msg_reader_free(reader);
 	event_base_free(base);
 	printf("ok\n");
 	return 0;

@@ -37,64 +37,102 @@ struct end {
 	uint32_t		 from;		/* who the other is */
 	uint64_t		 made, got;
 	struct buf		 wire;		/* on its way to the other */
+	size_t			*numbers;	/* of bulk that is kept */
+};
+
+/* On the wire: the size of a message, of it the bulk at its end, and it. */
+struct wire {
+	size_t	len, bulk;
 };
 
 static const struct id16	 id = { { 7, 7, 7 } };
 static char			 bulk[FRAME_CHUNK];
+static size_t			 numbers, freed;
+
+static void
+number_free(uint64_t number)
+{
+	assert(number != 0 && numbers > 0);
+	numbers--;
+	freed++;
+}
 
 static void
 end_make(struct end *e)
 {
 	struct exec_job_data	 d = { .stream = 1 };
+	struct buf		 frame = { 0 };
 
 	d.offset = e->made++;
 	d.bytes = (struct slice){ bulk, (size_t)rand() %
 	    (rand() % 100 == 0 ? sizeof(bulk) : 300) };
-	assert(exlink_send(&e->l, EXEC_JOB_DATA, &d));
+	if (e->numbers != NULL && d.bytes.len >= FRAME_BULK) {
+		*e->numbers += 1;
+		assert(exlink_send_bulk(&e->l, &d, e->made, d.bytes.len));
+	} else if (rand() % 10 == 0) {
+		assert(msg_encode(&exec_schema, &frame, EXEC_JOB_DATA, 0,
+		    &d) == 0);
+		assert(exlink_send_frame(&e->l, &frame) && frame.mem == NULL);
+	} else
+		assert(exlink_send(&e->l, EXEC_JOB_DATA, &d));
 }
 
 /* A message of at most a batch, or one frame, onto the wire with its size. */
 static void
 end_write(struct end *e)
 {
-	struct slice	 s = exlink_pending(&e->l);
-	struct slice	 rest = s;
-	const uint8_t	*f;
-	size_t		 n, frames = 0;
+	struct exlink_piece	 piece;
+	struct slice		 rest;
+	struct wire		 w;
+	const uint8_t		*f;
+	size_t			 n, frames = 0;
 
-	if (s.len == 0)
+	if (!exlink_pending(&e->l, &piece))
 		return;
+	w = (struct wire){ piece.bytes.len + piece.bulk_len, piece.bulk_len };
+	assert(buf_add(&e->wire, &w, sizeof(w)) == 0);
+	assert(buf_add(&e->wire, piece.bytes.p, piece.bytes.len) == 0);
+	assert((piece.bulk != 0) == (piece.bulk_len != 0));
+	assert(buf_add(&e->wire, bulk, piece.bulk_len) == 0);
+	rest = (struct slice){ buf_data(&e->wire) + e->wire.len - w.len,
+	    w.len };
 	while (exlink_cut(&rest, &f, &n) == 1)
 		frames++;
 	assert(rest.len == 0 && frames > 0);
-	assert(s.len <= EXLINK_BATCH || frames == 1);
-	assert(buf_add(&e->wire, &s.len, sizeof(s.len)) == 0);
-	assert(buf_add(&e->wire, s.p, s.len) == 0);
-	exlink_wrote(&e->l, s.len);
+	assert(w.len <= EXLINK_BATCH || frames == 1);
+	exlink_wrote(&e->l, &piece);
 }
 
+/* Bulk is read in either of both ways. */
 static void
 end_read(struct end *e, struct end *other)
 {
-	struct slice	 s;
+	struct slice	 s, head;
+	struct wire	 w;
 	struct msg	 m;
 	const uint8_t	*f;
 	const char	*why;
-	size_t		 len, n;
+	size_t		 n;
 
 	if (other->wire.len == 0)
 		return;
-	memcpy(&len, buf_data(&other->wire), sizeof(len));
-	s = (struct slice){ buf_data(&other->wire) + sizeof(len), len };
+	memcpy(&w, buf_data(&other->wire), sizeof(w));
+	s = (struct slice){ buf_data(&other->wire) + sizeof(w), w.len };
+	head = (struct slice){ s.p, w.len - w.bulk };
 	while (exlink_cut(&s, &f, &n) == 1) {
-		assert(exlink_take(&e->l, e->r, e->from, f, n, &m, &why) == 1);
+		if (w.bulk > 0 && rand() % 2 == 0)
+			assert(exlink_take_bulk(&e->l, e->r, e->from, head,
+			    w.bulk, &m, &why) == 1);
+		else
+			assert(exlink_take(&e->l, e->r, e->from, f, n, &m,
+			    &why) == 1);
 		assert(m.type == EXEC_JOB_DATA);
 		assert(((const struct exec_job_data *)m.body)->offset ==
 		    e->got);
 		e->got++;
 	}
 	assert(s.len == 0);
-	buf_drain(&other->wire, sizeof(len) + len);
+	buf_drain(&other->wire, sizeof(w) + w.len);
 	/* An ack is not kept and may be lost with the connection. */
 	if (exlink_ack_due(&e->l) || rand() % 50 == 0)
 		assert(exlink_ack(&other->l, exlink_say(&e->l)));
@@ -103,13 +141,14 @@ end_read(struct end *e, struct end *other)
 static void
 cut(struct end *a, struct end *b)
 {
-	uint64_t	 ta, tb;
+	struct exlink_piece	 none;
+	uint64_t		 ta, tb;
 
 	buf_clear(&a->wire);
 	buf_clear(&b->wire);
 	exlink_down(&a->l);
 	exlink_down(&b->l);
-	assert(exlink_pending(&a->l).len == 0);
+	assert(!exlink_pending(&a->l, &none));
 	end_make(a);		/* while it is away */
 	ta = exlink_say(&a->l);
 	tb = exlink_say(&b->l);
@@ -123,10 +162,13 @@ test_cuts(void)
 	struct end	 a = { .from = FROM_E }, b = { .from = FROM_H };
 	unsigned int	 cuts = 0;
 
+	a.numbers = &numbers;
+
 	a.r = msg_reader_new();
 	b.r = msg_reader_new();
 	exlink_init(&a.l, &id);
 	exlink_init(&b.l, &id);
+	a.l.bulk_free = number_free;
 	assert(exlink_resume(&a.l, 0) && exlink_resume(&b.l, 0));
 	while (a.got < FRAMES || b.got < FRAMES || a.made > b.got) {
 		switch (rand() % 8) {
@@ -159,7 +201,8 @@ test_cuts(void)
 		}
 	}
 	assert(a.got == b.made && b.got == a.made && cuts > 20);
-	assert(exlink_ack(&a.l, exlink_say(&b.l)) && a.l.kept_len == 0);
+	assert(freed > 20 && exlink_ack(&a.l, exlink_say(&b.l)));
+	assert(a.l.kept_len == 0 && a.l.kept_size == 0 && numbers == 0);
 	exlink_clear(&a.l);
 	exlink_clear(&b.l);
 	buf_clear(&a.wire);
@@ -171,20 +214,22 @@ test_cuts(void)
 static void
 test_counts(void)
 {
-	struct exlink	 l = { 0 };
+	struct exlink		 l = { 0 };
+	struct exlink_piece	 piece;
 	struct exec_job_eof	 eof = { .stream = 1 };
-	int		 i;
+	int			 i;
 
 	exlink_init(&l, &id);
 	assert(!exlink_ack(&l, 0));		/* not up */
 	for (i = 0; i < 5; i++)
 		assert(exlink_send(&l, EXEC_JOB_EOF, &eof));
-	assert(exlink_pending(&l).len == 0);
+	assert(!exlink_pending(&l, &piece));
 	assert(!exlink_resume(&l, 6));		/* more than was sent */
 	assert(!l.up);
 	assert(exlink_resume(&l, 2) && l.acked == 2);
 	assert(!exlink_ack(&l, 3));		/* not yet written */
-	exlink_wrote(&l, exlink_pending(&l).len);
+	assert(exlink_pending(&l, &piece));
+	exlink_wrote(&l, &piece);
 	assert(!exlink_ack(&l, 6) && !exlink_ack(&l, 1));
 	assert(exlink_ack(&l, 4) && l.confirmed);
 	exlink_down(&l);
@@ -253,6 +298,52 @@ test_frames(void)
 	msg_reader_free(r);
 }
 
+/* Who kept the bytes is gone, some of which were taken. */
+static void
+test_bulk_lost(void)
+{
+	struct exec_job_data	 d = { .job = { { 9 } }, .stream = 3 };
+	struct exlink		 l = { 0 };
+	struct exlink_piece	 p;
+	struct msg_reader	*r = msg_reader_new();
+	struct exec_job_eof	 eof = { .stream = 3 };
+	struct slice		 rest;
+	struct msg		 m;
+	const uint8_t		*f;
+	const char		*why;
+	size_t			 i, n, cancels = 0;
+
+	exlink_init(&l, &id);
+	l.bulk_free = number_free;
+	numbers = 4;
+	for (i = 1; i <= 4; i++) {
+		assert(exlink_send_bulk(&l, &d, i, 20000));
+		assert(exlink_send(&l, EXEC_JOB_EOF, &eof));
+	}
+	assert(exlink_resume(&l, 3) && numbers == 2);
+	assert(exlink_pending(&l, &p) && p.bulk == 0);
+	exlink_wrote(&l, &p);
+	assert(exlink_pending(&l, &p) && p.bulk == 3 && p.bulk_len == 20000);
+	exlink_down(&l);
+	assert(exlink_bulk_lost(&l) && l.kept_len < 1000);
+	assert(exlink_resume(&l, 3));
+	for (i = 3; exlink_pending(&l, &p); exlink_wrote(&l, &p))
+		for (rest = p.bytes; exlink_cut(&rest, &f, &n) == 1; i++) {
+			assert(p.bulk == 0 && msg_decode(r, &exec_schema,
+			    FROM_H, f, n, &m, &why) == 0);
+			if (m.type == EXEC_JOB_EOF)
+				continue;
+			assert(m.type == EXEC_JOB_CANCEL && memcmp(m.body,
+			    &d.job, sizeof(d.job)) == 0);
+			cancels++;
+		}
+	assert(i == 8 && cancels == 2);
+	exlink_clear(&l);
+	assert(numbers == 2);		/* there is nobody to be told */
+	numbers = 0;
+	msg_reader_free(r);
+}
+
 static void
 test_limits(void)
 {
@@ -279,6 +370,7 @@ main(void)
 	test_counts();
 	test_frames();
 	test_limits();
+	test_bulk_lost();
 	test_cuts();
 	printf("ok exlink\n");
 	return 0;

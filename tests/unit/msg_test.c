@@ -288,6 +288,66 @@ test_guard(void)
 		    rows[i].len, &why) == rows[i].rc);
 }
 
+/* Of every prefix of a frame with bulk: it is found as soon as its head is
+ * there, never elsewhere, and only when it reaches to the frame's end. */
+static void
+test_guard_bulk(void)
+{
+	static const size_t	 sizes[] = { 0, FRAME_BULK - 1, FRAME_BULK,
+				    65535, 65536, FRAME_CHUNK };
+	struct exec_job_data	 d = { .stream = 3, .offset = 1u << 31 };
+	struct exec_job_refused	 text = { .text = { bytes, 1000 } };
+	struct buf		 b = { 0 };
+	const uint8_t		*p;
+	size_t			 i, have, at, field, len;
+
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		d.bytes = (struct slice){ bytes, sizes[i] };
+		assert(msg_encode(&exec_schema, &b, EXEC_JOB_DATA, 0, &d) == 0);
+		p = buf_data(&b) + 4;
+		len = b.len - 4;
+		at = len - sizes[i];
+		for (have = 0; have < at; have++, checks++)
+			assert(guard_bulk(p, have, len, &field) == 0);
+		if (sizes[i] < FRAME_BULK)
+			at = 0;
+		assert(guard_bulk(p, have, len, &field) == at);
+		assert(guard_bulk(p, len, len, &field) == at);
+		assert(at == 0 || p[field] == (sizes[i] > 65535 ? 0xc6 : 0xc5));
+		assert(guard_bulk(p, have, len + 1, &field) == 0);
+		assert(guard_bulk(p, have, len - 1, &field) == 0);
+		buf_drain(&b, b.len);
+	}
+	/* Its last field is no bin. */
+	assert(msg_encode(&exec_schema, &b, EXEC_JOB_REFUSED, 0, &text) == 0);
+	assert(guard_bulk(buf_data(&b) + 4, b.len - 4, b.len - 4, &field) ==
+	    0);
+	buf_clear(&b);
+}
+
+static void
+test_missing(void)
+{
+	static const struct {
+		const char	*bytes;
+		size_t		 len, missing;
+	} rows[] = {
+		{ "", 0, 0 }, { "\0\0\1", 3, 0 }, { "\0\0\1\0", 4, 256 },
+		{ "\0\0\0\2\x90", 5, 1 }, { "\0\0\0\1\x90", 5, 0 },
+		{ "\0\0\0\1\x90\0", 6, 0 }, { "\0\0\0\0", 4, 0 },
+		{ "\xff\xff\xff\xff", 4, 0 },
+	};
+	struct buf	 b = { 0 };
+	size_t		 i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++, checks++) {
+		assert(buf_add(&b, rows[i].bytes, rows[i].len) == 0);
+		assert(frame_missing(&b) == rows[i].missing);
+		buf_drain(&b, b.len);
+	}
+	buf_clear(&b);
+}
+
 static void
 test_text(void)
 {
@@ -336,6 +396,8 @@ main(void)
 		}
 	assert(schema_find(&exec_schema, 200) == NULL);
 	test_guard();
+	test_guard_bulk();
+	test_missing();
 	test_text();
 	msg_reader_free(reader);
 	printf("%lu checks\n", checks);

@@ -93,6 +93,7 @@ class Conn:
         self.serial = world.next()
         self.upto = self.sent = self.got = 0
         self.messages, self.part, self.closed = collections.deque(), [], None
+        self.bulk = False           # may its bytes stay in front?
         world.conns[self.serial] = self
         world.front.send('ws_open', self.serial, user=user, address='test',
                          protocol=protocol)
@@ -137,14 +138,24 @@ class Conn:
         self.got += len(m.bytes)
         assert m.first == (not self.part), m
         self.part.append(m.bytes)
+        self.slide()
+        if m.fin:
+            self.on_message(m.opcode, b''.join(self.part))
+            self.part = []
+
+    def slide(self):
         if self.sliding and self.w.front is not None:
             try:
                 self.credit(self.got + MIB)
             except BrokenPipeError:     # remote gave this front up
                 pass
-        if m.fin:
-            self.on_message(m.opcode, b''.join(self.part))
-            self.part = []
+
+    def on_bulk(self, m):
+        data = m.head + self.w.bulks[m.bulk]
+        self.got += len(data)
+        assert not self.part, m
+        self.slide()
+        self.on_message(2, data)
 
     def on_message(self, opcode, data):
         assert opcode == 1, opcode
@@ -228,8 +239,9 @@ class Link2:
 class Conn2(Conn):
     """A runner's connection of version 2."""
 
-    def __init__(self, world, link, user='alice', token='tok', **body):
-        super().__init__(world, user, protocol='xbot.exec.v2')
+    def __init__(self, world, link, user='alice', token='tok', credit=None,
+                 **body):
+        super().__init__(world, user, credit, protocol='xbot.exec.v2')
         self.link, self.control = link, collections.deque()
         self.register(token, **body)
         m = self.next()
@@ -296,6 +308,23 @@ class Conn2(Conn):
         if send:
             self.frames(frame)
 
+    def tell_bulk(self, **fields):
+        """Counted job_data whose bytes stay in front -> their number"""
+        data = fields['bytes']
+        frame = encode('job_data', 0, fields)
+        self.link.sent += 1
+        self.link.kept.append(frame)
+        return self.bulk_data(frame[:-len(data)], data)
+
+    def bulk_data(self, head, data, size=None):
+        self.w.until(lambda: self.closed or
+                     self.upto - self.sent >= len(head) + len(data))
+        number = self.w.bulk(data)
+        self.sent += len(head) + len(data)
+        self.w.front.send('bulk_ws_data', self.serial, head=head, bulk=number,
+                          len=len(data) if size is None else size)
+        return number
+
     def seen(self, name, timeout=10):
         """The next message of that name; those before it are dropped."""
         def there():
@@ -315,6 +344,7 @@ class Session:
         self.w, self.serial, self.peer = world, world.next(), peer
         self.queue = collections.deque()
         self.job = os.urandom(16)
+        self.bulk = False           # may its bytes stay in front?
         world.sessions[peer, self.serial] = self
         self.chan.send('session_open', self.serial, user=user, runner=runner)
 
@@ -325,6 +355,13 @@ class Session:
     def send(self, name, **fields):
         self.chan.send(name, self.serial, job=fields.pop('job', self.job),
                        **fields)
+
+    def send_bulk(self, data, **fields):
+        """job_data whose bytes stay in front -> their number"""
+        self.w.until(lambda: self.bulk)
+        number = self.w.bulk(data)
+        self.send('bulk_data', bulk=number, len=len(data), **fields)
+        return number
 
     def next(self, timeout=10):
         self.w.until(lambda: self.queue, timeout)
@@ -386,6 +423,7 @@ class World:
         self.conns, self.sessions, self.tokens = {}, {}, {}
         self.front = self.control = self.ledger = None
         self.ledger_quiet = False
+        self.bulks = {}             # what stays in front, by number
         self.parent.send('start', role=ROLES.index('remote'), level=level,
                          build=version())
         self.configure(limit, budget)
@@ -412,6 +450,8 @@ class World:
         theirs.close()
         if getattr(self, role) is not None:
             getattr(self, role).sock.close()
+        if role == 'front':
+            self.bulks.clear()
         setattr(self, role, Chan(ours))
 
     def token(self, text, user, name):
@@ -420,6 +460,11 @@ class World:
     def next(self):
         self.serial += 1
         return self.serial
+
+    def bulk(self, data):
+        number = self.next()
+        self.bulks[number] = data
+        return number
 
     def runner(self, user='alice', token='tok', **body):
         c = Conn(self, user).register(token, **body)
@@ -449,10 +494,23 @@ class World:
         conn = self.conns.get(m.serial)
         if m.name == 'ws_send' and conn:
             conn.on_send(m)
+        elif m.name == 'bulk_ws_send' and conn:
+            conn.on_bulk(m)
+        elif m.name == 'bulk_link' and conn:
+            conn.bulk = m.on
+        elif m.name == 'bulk_session':
+            assert peer == 'front', peer
+            if (peer, m.serial) in self.sessions:       # not closed meanwhile
+                self.sessions[peer, m.serial].bulk = True
+        elif m.name == 'bulk_free':
+            del self.bulks[m.bulk]
         elif m.name == 'ws_credit' and conn:
             conn.upto = m.upto
         elif m.name == 'ws_close' and conn:
             conn.closed = (m.code, m.reason)
+        elif m.name == 'bulk_data' and (peer, m.serial) in self.sessions:
+            m.bytes = self.bulks[m.bulk]
+            self.sessions[peer, m.serial].queue.append(m)
         elif (peer, m.serial) in self.sessions:
             self.sessions[peer, m.serial].queue.append(m)
 

@@ -26,6 +26,8 @@
 
 #include "base/chan.h"
 #include "base/log.h"
+#include "proto/ctl_msg.h"
+#include "proto/frame.h"
 #include "workers/remote/remote.h"
 
 #define JOBS_MAX	1024	/* of one runner, ended ones included */
@@ -70,6 +72,8 @@ job_free(struct v2 *v, struct job *j)
 {
 	if (j->session != NULL)
 		LIST_REMOVE(j, entry);
+	if (j->other && --v->nothers == 0)
+		v2_bulk_allow(v);
 	table_remove(&v->jobs, &j->node);
 	free(j->provider);
 	free(j->model);
@@ -112,6 +116,9 @@ job_new(struct session *s, const struct id16 *id, const char **why)
 	j->id = *id;
 	j->session = s;
 	LIST_INSERT_HEAD(&s->jobs, j, entry);
+	/* Front hears it before the runner hears of the job. */
+	if ((j->other = s->peer != ROLE_FRONT) && v->nothers++ == 0)
+		v2_bulk_allow(v);
 	return j;
 }
 
@@ -160,6 +167,29 @@ job_message(struct session *s, const struct msg *m)
 	    credit->upto > j->upto[credit->stream])
 		j->upto[credit->stream] = credit->upto;
 	v2_send(s->v2, m->type, m->body);
+}
+
+void
+on_bulk_data(struct chan *c, const struct msg *m)
+{
+	const struct ctl_bulk_data	*b = m->body;
+	const struct exec_job_data	 head = { .job = b->job,
+					    .stream = b->stream,
+					    .offset = b->offset };
+	struct session			*s = session_find(c, m->serial);
+	struct job			*j = NULL;
+
+	if (b->len < FRAME_BULK || b->len > FRAME_CHUNK ||
+	    (s != NULL && s->v2 == NULL)) {
+		chan_refuse(c, "bulk_data where it was not asked for");
+		return;
+	}
+	if (s != NULL)
+		j = job_find(s->v2, &b->job);
+	if (j != NULL && j->session == s)
+		v2_send_bulk(s->v2, &head, b->bulk, b->len);
+	else
+		bulk_free(b->bulk);
 }
 
 void
@@ -248,6 +278,28 @@ job_answer(struct v2 *v, const struct msg *m)
 	if (m->type == EXEC_JOB_EXIT || m->type == EXEC_JOB_DONE ||
 	    m->type == EXEC_JOB_REFUSED)
 		job_free(v, j);
+	return NULL;
+}
+
+const char *
+job_bulk(struct v2 *v, const struct exec_job_data *head, uint64_t bulk,
+    uint32_t len)
+{
+	const struct ctl_bulk_data	 data = { head->job, head->stream,
+					    head->offset, bulk, len };
+	struct job			*j = job_find(v, &head->job);
+	const char			*why;
+
+	if (j == NULL || j->session == NULL)
+		return NULL;
+	if ((why = job_progress(j, head->stream, head->offset, len)) != NULL)
+		return why;
+	/* v2_bulk_allow has told front in time; it did not listen. */
+	if (j->session->peer != ROLE_FRONT)
+		session_lost(j->session, XERR_EIO, "its bytes went astray");
+	else
+		chan_send(session_peer(j->session), CTL_BULK_DATA,
+		    j->session->serial, &data);
 	return NULL;
 }
 

@@ -276,6 +276,7 @@ links_clear(void)
 		link_end(l, "front went");
 	while ((l = TAILQ_FIRST(&links_up)) != NULL)
 		link_end(l, "front went");
+	v2_front_went();
 }
 
 /* --- from the runner --- */
@@ -494,6 +495,35 @@ on_ws_data(struct chan *c, const struct msg *m)
 		link_grant(l);
 }
 
+void
+on_bulk_ws_data(struct chan *c, const struct msg *m)
+{
+	const struct ctl_bulk_ws_data *data = m->body;
+	struct link		 *l = link_by_serial(m->serial);
+	uint64_t		  n = data->head.len + (uint64_t)data->len;
+
+	if (l != NULL && (!l->is_v2 || l->in_message ||
+	    n > l->granted - l->received)) {
+		chan_refuse(c, "bulk_ws_data out of credit or out of order");
+		return;
+	}
+	if (l != NULL)
+		l->received += n;
+	if (l != NULL && l->state == LINK_UP)
+		v2_bulk(l, data);
+	bulk_free(data->bulk);
+	if ((l = link_by_serial(m->serial)) != NULL)
+		link_grant(l);
+}
+
+void
+bulk_free(uint64_t bulk)
+{
+	const struct ctl_bulk_free done = { bulk };
+
+	chan_send(child_peer(ROLE_FRONT), CTL_BULK_FREE, 0, &done);
+}
+
 /* --- to the runner --- */
 
 static bool
@@ -548,6 +578,20 @@ link_send_binary(struct link *l, struct slice bytes, bool secret)
 	}
 	return buf_add(&copy, bytes.p, bytes.len) == 0 &&
 	    queue_add(l, NULL, &copy, 2);
+}
+
+bool
+link_send_bulk(struct link *l, const struct exlink_piece *piece)
+{
+	const struct ctl_bulk_ws_send part = { piece->bytes, piece->bulk };
+	size_t n = piece->bytes.len + piece->bulk_len;
+
+	if (!TAILQ_EMPTY(&l->out) || n > l->allowed - l->sent ||
+	    peer_is_full(ROLE_FRONT))
+		return false;
+	chan_send(child_peer(ROLE_FRONT), CTL_BULK_WS_SEND, l->serial, &part);
+	l->sent += n;
+	return true;
 }
 
 static void

@@ -86,6 +86,8 @@ static const struct rule from_front[] = {
 	{ CTL_WS_DATA, STATES_ALL, on_ws_data },
 	{ CTL_WS_GONE, STATES_ALL, on_ws_gone },
 	{ CTL_WS_CREDIT, STATES_ALL, on_ws_credit },
+	{ CTL_BULK_WS_DATA, STATES_ALL, on_bulk_ws_data },
+	{ CTL_BULK_DATA, STATES_ALL, on_bulk_data },
 };
 
 static const struct rule from_control[] = {

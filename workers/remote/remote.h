@@ -150,6 +150,7 @@ struct job {
 	struct session	*session;	/* NULL: nobody waits */
 	uint16_t	 type;		/* what opened it */
 	bool		 task;		/* outlives its session */
+	bool		 other;		/* not front's: see v2_bulk_allow */
 	uint64_t	 upto[STREAMS];	/* front's credit */
 	uint64_t	 got[STREAMS];	/* offset behind the last bytes */
 	uint64_t	 held[STREAMS];	/* credit that front gets later */
@@ -168,6 +169,7 @@ struct v2 {
 	struct session_list sessions;
 	struct event	*timer;		/* an ack, or the end of grace */
 	struct event	*turn;		/* write what piled up */
+	unsigned int	 nothers;	/* jobs that are not front's */
 	size_t		 charged;	/* of the budget: for x.kept */
 	bool		 holding;	/* some job's credit */
 	bool		 pumping;
@@ -316,6 +318,9 @@ void	 on_ws_open(struct chan *, const struct msg *);
 void	 on_ws_data(struct chan *, const struct msg *);
 void	 on_ws_gone(struct chan *, const struct msg *);
 void	 on_ws_credit(struct chan *, const struct msg *);
+void	 on_bulk_ws_data(struct chan *, const struct msg *);
+/* We are done with these bytes of front's. */
+void	 bulk_free(uint64_t);
 struct link *link_by_name(struct slice user, struct slice name);
 struct link *link_by_serial(uint64_t);
 /* takes the text, also on failure; op may be NULL. */
@@ -325,6 +330,8 @@ void	 link_release(struct link *);
 /* A binary message, at once or in turn; the bytes are lent.  secret: they are
  * to be wiped. */
 bool	 link_send_binary(struct link *, struct slice, bool secret);
+/* The same for a piece with bulk; false: not now, v2_pump is called again. */
+bool	 link_send_bulk(struct link *, const struct exlink_piece *);
 /* Not yet begun: unqueue it; true: the runner has seen nothing of it. */
 bool	 link_unqueue(struct link *, struct outmsg *);
 /* Close once what is queued has left; why is a literal. */
@@ -407,8 +414,18 @@ void	 v2_message(struct link *);
 void	 v2_detach(struct link *);
 /* The connection takes more. */
 void	 v2_pump(struct v2 *);
+/* A message whose bytes stayed in front, who lends them until this returns. */
+struct ctl_bulk_ws_data;
+void	 v2_bulk(struct link *, const struct ctl_bulk_ws_data *);
 /* Kept until it was taken. */
 void	 v2_send(struct v2 *, uint16_t type, const void *body);
+/* takes the bulk. */
+void	 v2_send_bulk(struct v2 *, const struct exec_job_data *head,
+	    uint64_t bulk, size_t len);
+/* The number of its jobs that are not front's came to 0 or left it. */
+void	 v2_bulk_allow(struct v2 *);
+/* And its bulk with it. */
+void	 v2_front_went(void);
 /* Forget it: its sessions are lost, its connection is closed. */
 void	 v2_drop(struct v2 *, uint16_t close_code, const char *why);
 /* By the name it has, there or away; nothing when there is none. */
@@ -419,6 +436,10 @@ bool	 v2_rename(struct slice user, struct slice name, struct slice to);
 void	 job_message(struct session *, const struct msg *);
 /* From the runner; NULL or what is wrong with it (a literal). */
 const char *job_answer(struct v2 *, const struct msg *);
+/* The same for job_data whose bytes stayed in front. */
+const char *job_bulk(struct v2 *, const struct exec_job_data *head,
+	    uint64_t bulk, uint32_t len);
+void	 on_bulk_data(struct chan *, const struct msg *);
 void	 job_free(struct v2 *, struct job *);
 /* The session closes: what is not a task is cancelled. */
 void	 jobs_cancel(struct session *);

@@ -122,6 +122,8 @@ on_session_open(struct chan *c, const struct msg *m)
 	TAILQ_INSERT_TAIL(&sessions, s, entry);
 	TAILQ_INSERT_TAIL(s->v2 != NULL ? &s->v2->sessions : &l->sessions, s,
 	    of_link);
+	if (s->v2 != NULL && s->peer == ROLE_FRONT)
+		chan_send(c, CTL_BULK_SESSION, s->serial, NULL);
 	return;
 fail:
 	free(s);

@@ -30,6 +30,7 @@
 #include "base/chan.h"
 #include "base/child.h"
 #include "base/log.h"
+#include "proto/ctl_msg.h"
 #include "workers/remote/remote.h"
 
 #define VERSION		1
@@ -116,6 +117,7 @@ v2_new(const struct link *l, const struct id16 *id)
 	}
 	v->listed = true;
 	exlink_init(&v->x, id);
+	v->x.bulk_free = bulk_free;
 	return v;
 }
 
@@ -249,22 +251,64 @@ v2_send(struct v2 *v, uint16_t type, const void *body)
 }
 
 void
+v2_send_bulk(struct v2 *v, const struct exec_job_data *head, uint64_t bulk,
+    size_t len)
+{
+	if (v->dead || !exlink_send_bulk(&v->x, head, bulk, len)) {
+		bulk_free(bulk);
+		v->dead = true;
+	}
+	v2_charge(v);
+	event_active(v->turn, 0, 0);
+}
+
+static void
+v2_bulk_lost(struct table_node *n, void *arg)
+{
+	struct v2 *v = container_of(n, struct v2, node);
+
+	if (!exlink_bulk_lost(&v->x)) {
+		v->dead = true;
+		event_active(v->turn, 0, 0);
+	}
+}
+
+void
+v2_front_went(void)
+{
+	table_each(&by_name, v2_bulk_lost, NULL);
+}
+
+/* May front keep the bytes of what this runner sends?  Not when another than
+ * front is to have some. */
+void
+v2_bulk_allow(struct v2 *v)
+{
+	const struct ctl_bulk_link allow = { v->nothers == 0 };
+
+	if (v->conn != NULL)
+		chan_send(child_peer(ROLE_FRONT), CTL_BULK_LINK,
+		    v->conn->serial, &allow);
+}
+
+void
 v2_pump(struct v2 *v)
 {
 	const struct timeval	soon = { .tv_usec = 100000 };
-	struct slice		s;
+	struct exlink_piece	p;
 
 	if (v->conn == NULL || v->pumping)
 		return;
 	v->pumping = true;
-	while (TAILQ_EMPTY(&v->conn->out) &&
-	    (s = exlink_pending(&v->x)).len > 0) {
-		if (!link_send_binary(v->conn, s,
-		    exlink_pending_secret(&v->x))) {
+	while (TAILQ_EMPTY(&v->conn->out) && exlink_pending(&v->x, &p)) {
+		if (p.bulk != 0 && !link_send_bulk(v->conn, &p))
+			break;		/* until there is credit */
+		if (p.bulk == 0 &&
+		    !link_send_binary(v->conn, p.bytes, p.secret)) {
 			evtimer_add(v->turn, &soon);
 			break;
 		}
-		exlink_wrote(&v->x, s.len);
+		exlink_wrote(&v->x, &p);
 	}
 	v->pumping = false;
 }
@@ -354,19 +398,28 @@ v2_refuse(struct link *l, const char *why)
 
 /* --- from the runner --- */
 
+static struct msg_reader *
+v2_reader(void)
+{
+	static struct msg_reader *reader;
+
+	if (reader == NULL)
+		reader = msg_reader_new();
+	return reader;
+}
+
 static const char *
 v2_frame(struct link *l, const uint8_t *frame, size_t len)
 {
-	static struct msg_reader	*reader;
 	struct exlink			 none = { 0 };
 	struct exec_unsupported		 unknown;
 	struct msg			 m;
 	const char			*why;
 	size_t				 i;
 
-	if (reader == NULL && (reader = msg_reader_new()) == NULL)
+	if (v2_reader() == NULL)
 		return "out of memory";
-	switch (exlink_take(l->v2 != NULL ? &l->v2->x : &none, reader,
+	switch (exlink_take(l->v2 != NULL ? &l->v2->x : &none, v2_reader(),
 	    FROM_E, frame, len, &m, &why)) {
 	case -1:
 		return why;
@@ -382,10 +435,24 @@ v2_frame(struct link *l, const uint8_t *frame, size_t len)
 	return "a message that no runner sends";
 }
 
+/* Behind a message: why it is refused; else it is acknowledged, if not yet. */
+static void
+v2_took(struct link *l, const char *why)
+{
+	const struct timeval	 late = { .tv_usec = EXLINK_ACK_MS * 1000 };
+
+	if (why != NULL)
+		v2_refuse(l, why);
+	else if (l->v2 != NULL && exlink_ack_due(&l->v2->x))
+		v2_ack(l->v2);
+	else if (l->v2 != NULL && exlink_ack_owed(&l->v2->x) &&
+	    !evtimer_pending(l->v2->timer, NULL))
+		evtimer_add(l->v2->timer, &late);
+}
+
 void
 v2_message(struct link *l)
 {
-	const struct timeval	 late = { .tv_usec = EXLINK_ACK_MS * 1000 };
 	struct slice		 rest = { l->mem, l->len };
 	const uint8_t		*frame;
 	const char		*why = NULL;
@@ -398,13 +465,20 @@ v2_message(struct link *l)
 			why = v2_frame(l, frame, n);
 	if (why == NULL && more == -1)
 		why = "a message that is no sequence of frames";
-	if (why != NULL)
-		v2_refuse(l, why);
-	else if (l->v2 != NULL && exlink_ack_due(&l->v2->x))
-		v2_ack(l->v2);
-	else if (l->v2 != NULL && exlink_ack_owed(&l->v2->x) &&
-	    !evtimer_pending(l->v2->timer, NULL))
-		evtimer_add(l->v2->timer, &late);
+	v2_took(l, why);
+}
+
+void
+v2_bulk(struct link *l, const struct ctl_bulk_ws_data *data)
+{
+	struct msg	 m;
+	const char	*why = "a message out of turn";
+
+	if (l->v2 != NULL && v2_reader() != NULL &&
+	    exlink_take_bulk(&l->v2->x, v2_reader(), FROM_E, data->head,
+	    data->len, &m, &why) == 1)
+		why = job_bulk(l->v2, m.body, data->bulk, data->len);
+	v2_took(l, why);
 }
 
 static const char *
@@ -450,6 +524,7 @@ on_resume(struct link *l, const struct msg *m)
 	event_free(l->timer);
 	l->timer = NULL;
 	v2_control(l, EXEC_RESUME, &answer);
+	v2_bulk_allow(v);
 	register_online(l);
 	event_active(v->turn, 0, 0);
 	return NULL;
