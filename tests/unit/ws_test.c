@@ -833,6 +833,17 @@ both(void)
 		CHECK(a.messages == i + 1 && a.len == sizeof(data) &&
 		    memcmp(a.msg, data, a.len) == 0);
 	}
+	/* One message whose head lies elsewhere; not in the midst of one, and
+	 * not of a client. */
+	CHECK(ws_send_two(a.ws, WS_BINARY, data, 9, data + 9, MIB) == -1);
+	CHECK(ws_send_two(b.ws, WS_BINARY, data, 9, data + 9, 100) == -1);
+	CHECK(ws_send_two(b.ws, WS_BINARY, data, 9, data + 9, MIB) != -1);
+	turns_ms(60);
+	CHECK(a.messages == i + 1 && a.len == MIB + 9 &&
+	    memcmp(a.msg, data, a.len) == 0);
+	ws_send(b.ws, WS_BINARY, 0, data, 10);
+	CHECK(ws_send_two(b.ws, WS_BINARY, data, 9, data + 9, MIB) == -1);
+	ws_send(b.ws, WS_BINARY, 1, data, 0);
 	ws_ping(a.ws, "hi", 2);
 	ws_ping(b.ws, "hi", 2);
 	turns_ms(10);
