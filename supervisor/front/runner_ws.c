@@ -18,9 +18,10 @@
  * Runners' WebSockets: GET /ws/{user}.  Runs in: front.  Input is hostile.
  * Relays payload bytes between a connection and the remote worker, which alone
  * understands them (also who this is: no token is checked here), under credit
- * both ways.  A connection is named by its request's serial.
- * Owns: struct runner_ws and what it holds back: 128 KiB of what the runner
- * sends at most, 768 KiB of what it is sent.
+ * both ways.  Bulk stays here, see bulk.h.  A connection is named by its
+ * request's serial.
+ * Owns: struct runner_ws and what it holds back: of what the runner sends a
+ * read and a message of bulk, 256 KiB each; of what it is sent 1.25 MiB.
  */
 
 #include <sys/queue.h>
@@ -44,7 +45,7 @@
 #define STALL_MS	10000		/* D3: takes nothing for so long */
 
 /* Payload towards a runner that remote may have under way; and our queue. */
-#define DOWN_WINDOW	(512u * 1024)
+#define DOWN_WINDOW	(1024u * 1024)
 #define DOWN_HIGH	(256u * 1024)
 #define DOWN_LOW	(64u * 1024)
 
