@@ -228,6 +228,97 @@ def test_line_cut_exec(t, sup):
         cut.close()
 
 
+def pieces(data, at, do, size=1 << 20):
+    """The body in pieces; do() once so many bytes of it have been taken."""
+    for n in range(0, len(data), size):
+        if at and n >= at[0]:
+            at.pop(0)
+            do()
+        yield data[n:n + size]
+
+
+def test_line_cut_files(t, sup):
+    """In the midst of a file, both ways; an administrator copies meanwhile."""
+    user, size = "livia", 40 << 20
+    cut = Cut(sup, user)
+    data, other = os.urandom(size), os.urandom(size)
+    want = hashlib.sha256(data).digest()
+    local = os.path.join(sup.dir, "copy")
+    with open(local, "wb") as f:
+        f.write(other)
+    done = []
+
+    def copy():
+        # While the line is down there is nobody to begin with.
+        for words in (local, ":other"), (":other", local):
+            wait_for("a copy", lambda w=words: sup.admin(
+                "cp", "-u", user, *w).returncode == 0)
+            done.append(words)
+    thread = threading.Thread(target=copy)
+    try:
+        thread.start()
+        with sup.connect() as c:
+            at = [size // 4, size // 2, size * 3 // 4]
+            before = cut.proxy.accepted
+            a = c.file("PUT", user, "big", pieces(data, at, cut.proxy.cut))
+            t.eq((a.status, at), (204, []), "up, cut three times")
+            got = hashlib.sha256()
+            at = [size // 4, size // 2, size * 3 // 4]
+            answer = c.open("GET", f"/v1/users/{user}/files?path=big")
+            n = 0
+            while part := answer.read(1 << 20):
+                got.update(part)
+                n += len(part)
+                if at and n >= at[0]:
+                    at.pop(0)
+                    cut.proxy.cut()
+            t.eq((answer.status, got.digest(), at), (200, want, []),
+                 "down, cut three times")
+            t.ok(cut.proxy.accepted - before >= 4, "other connections",
+                 cut.proxy.accepted - before)
+        thread.join()
+        with open(local, "rb") as f:
+            t.ok(len(done) == 2 and f.read() == other,
+                 "an administrator's file at the same time", done)
+    finally:
+        cut.close()
+
+
+def test_servers_die_files(t, sup):
+    """In the midst of a file: who asked is told, the next one works."""
+    user, size = "lukas", 40 << 20
+    cut = Cut(sup, user)
+    data = os.urandom(size)
+
+    def again(c, method, body=None):
+        return wait_for("an answer", lambda: (
+            a if (a := c.file(method, user, "big", body)).status < 500
+            else None))
+    try:
+        for role in ("remote", "front") * 2:
+            def kill(role=role):
+                pid = sup.roles()[role]
+                os.kill(pid, signal.SIGKILL)
+                sup.replaced(role, pid)
+            with sup.connect() as c:
+                try:
+                    a = c.file("PUT", user, "big", pieces(data, [size // 2],
+                                                          kill))
+                    told = a.status
+                except (OSError, http.client.HTTPException):
+                    told = "broken"
+                t.ok(told in ((502, 503) if role == "remote" else
+                              ("broken",)), f"{role} dies: told", told)
+            cut.runner.wait_online()
+            with sup.connect() as c:
+                t.eq(again(c, "PUT", data).status, 204, "again, up")
+                a = again(c, "GET")
+                t.ok(a.status == 200 and a.body == data, "and down", a.status)
+    finally:
+        sup.client.close()      # of the front that was killed
+        cut.close()
+
+
 def test_servers_die(t, sup):
     """front, remote and the line in turn: the task's stream goes on."""
     user, (want, size) = "lutz", lines()
