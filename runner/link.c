@@ -31,6 +31,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/exlink.h"
 #include "base/log.h"
 #include "base/tls_client.h"
@@ -255,7 +256,7 @@ on_resolved(void *arg, const struct resolve_addr *addr, size_t n,
 	memcpy(lk.addr, addr, n * sizeof(*addr));
 	lk.naddr = n;
 	lk.next = 0;
-	lk.deadline = op_now_ms() + HANDSHAKE_MS;
+	lk.deadline = clock_ms() + HANDSHAKE_MS;
 	lk.state = LINK_CONNECTING;
 	if (!link_connect_next())
 		link_lost("cannot connect");
@@ -265,7 +266,7 @@ on_resolved(void *arg, const struct resolve_addr *addr, size_t n,
 static unsigned int
 link_share(void)
 {
-	uint64_t	 now = op_now_ms(), left = 0;
+	uint64_t	 now = clock_ms(), left = 0;
 
 	if (now < lk.deadline)
 		left = (lk.deadline - now) / (lk.naddr - lk.next + 1);
@@ -278,7 +279,7 @@ link_connect_next(void)
 {
 	const struct resolve_addr	*a;
 
-	while (lk.next < lk.naddr && op_now_ms() < lk.deadline) {
+	while (lk.next < lk.naddr && clock_ms() < lk.deadline) {
 		a = &lk.addr[lk.next++];
 		if (link_connect(a, link_share()))
 			return true;
@@ -477,7 +478,7 @@ link_register(char *text, size_t len)
 		answer = register_read(text, len, lk.code);
 	if (answer == REGISTER_OK) {
 		lk.state = LINK_SERVING;
-		lk.since = op_now_ms();
+		lk.since = clock_ms();
 		v1_task_back();
 		if (lk.v2)
 			v2_attach(lk.ws);
@@ -535,7 +536,7 @@ on_close(struct ws *ws, void *arg, int code)
 
 	link_forget();
 	/* Protocol 2: what waits for the next connection must not wait long. */
-	if (was == LINK_SERVING && (op_now_ms() - lk.since >= HEALTHY_MS ||
+	if (was == LINK_SERVING && (clock_ms() - lk.since >= HEALTHY_MS ||
 	    (lk.v2 && v2_moved())))
 		lk.attempt = lk.step = 0;
 	snprintf(text, sizeof(text), was == LINK_SERVING ?

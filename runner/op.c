@@ -22,10 +22,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <event2/buffer.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "runner/budget.h"
 #include "runner/op.h"
@@ -54,7 +54,7 @@ op_new(enum v1_type type, struct slice id)
 	if (id.len > 0)
 		memcpy(op->id, id.p, id.len);
 	op->idlen = id.len;
-	op->start_ms = op_now_ms();
+	op->start_ms = clock_ms();
 	LIST_INSERT_HEAD(&buckets[op->job.b[0]], op, entry);
 	count++;
 	return op;
@@ -135,13 +135,4 @@ op_collect(struct op *op, unsigned int i, const void *bytes, size_t n)
 	if (evbuffer_add(op->out[i], bytes, n) == -1)
 		fatalx("out of memory");
 	return true;
-}
-
-uint64_t
-op_now_ms(void)
-{
-	struct timespec	 now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }

@@ -101,6 +101,5 @@ struct op	*op_answered_by(void (*)(struct op *, struct chan *,
 struct slice	 op_id(const struct op *);
 /* Appends to out[i]; false when the budget is used up. */
 bool		 op_collect(struct op *, unsigned int i, const void *, size_t);
-uint64_t	 op_now_ms(void);
 
 #endif

@@ -27,6 +27,7 @@
 
 #include <event2/buffer.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/v1.h"
@@ -319,7 +320,7 @@ reply_exec(struct op *op, int code, bool timed_out)
 	log_info("exec %s: exit %d%s, stdout %llu stderr %llu bytes, %llu ms",
 	    vid, code, timed_out ? " (timed out)" : "",
 	    (unsigned long long)op->got[0], (unsigned long long)op->got[1],
-	    (unsigned long long)(op_now_ms() - op->start_ms));
+	    (unsigned long long)(clock_ms() - op->start_ms));
 	if (op->dropped[0] > 0 || op->dropped[1] > 0)
 		log_warnx("exec %s: too much output, %llu and %llu bytes "
 		    "dropped", vid, (unsigned long long)op->dropped[0],

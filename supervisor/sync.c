@@ -28,10 +28,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/chan.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "proto/ctl_msg.h"
 #include "supervisor/conf.h"
@@ -62,25 +62,16 @@ dir_open(int at, const char *name)
 	    O_CLOEXEC);
 }
 
-static uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* A tree must not cost us all our descriptors: some at a time. */
 static void
 queue_flush(struct walk *w)
 {
-	uint64_t start = now_ms();
+	uint64_t start = clock_ms();
 
 	chan_flush(w->to, SYNC_STALL_MS);
-	if (now_ms() - start >= SYNC_STALL_MS) {
+	if (clock_ms() - start >= SYNC_STALL_MS) {
 		w->fault = "they were not taken in time";
-		stalled_ms = now_ms();
+		stalled_ms = clock_ms();
 	}
 }
 
@@ -266,7 +257,7 @@ on_sync_get(struct chan *c, const struct msg *m)
 	int			 dir;
 
 	/* It has stopped us once; not again and again. */
-	if (stalled_ms != 0 && now_ms() - stalled_ms < SYNC_REST_MS)
+	if (stalled_ms != 0 && clock_ms() - stalled_ms < SYNC_REST_MS)
 		w.fault = "they were not taken in time a moment ago";
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]) &&
 	    w.fault == NULL; i++) {

@@ -22,22 +22,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "supervisor/admin/admin.h"
 
 #define WAIT_FIRST	250u
 #define WAIT_MOST	8000u
 #define PATIENCE	(10u * 60 * 1000)	/* twice a runner's grace */
-
-static uint64_t	 now_ms(void);
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec	 ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 void
 retry_good(struct retry *r)
@@ -52,8 +42,8 @@ retry_wait(struct retry *r)
 	struct timespec	 ts;
 
 	if (r->since_ms == 0)
-		r->since_ms = now_ms();
-	else if (now_ms() - r->since_ms > PATIENCE)
+		r->since_ms = clock_ms();
+	else if (clock_ms() - r->since_ms > PATIENCE)
 		return false;
 	r->wait_ms = r->wait_ms == 0 ? WAIT_FIRST : r->wait_ms * 2;
 	if (r->wait_ms > WAIT_MOST)

@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "proto/jobs.h"
 #include "supervisor/front/exec.h"
@@ -114,7 +115,7 @@ exec_begin(struct req *r, struct exec *x, struct wanted *w)
 		x->command = strndup(text->p, text->len < AUDIT_COMMAND ?
 		    text->len : AUDIT_COMMAND);
 	}
-	x->start_ms = now_ms();
+	x->start_ms = clock_ms();
 	x->job = w->start.job = session_job(x->session);
 	w->start.kind = JOB_EXEC;
 	if (!session_send(x->session, EXEC_JOB_START, &w->start)) {
@@ -134,7 +135,7 @@ exec_begin(struct req *r, struct exec *x, struct wanted *w)
 void
 exec_deadline(struct exec *x)
 {
-	uint64_t now = now_ms(), ms = GRACE_MS;
+	uint64_t now = clock_ms(), ms = GRACE_MS;
 
 	if (x->end_ms > now + ms)
 		ms = x->end_ms - now;

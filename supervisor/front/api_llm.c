@@ -28,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/llm_headers.h"
 #include "base/log.h"
 #include "supervisor/front/events.h"
@@ -163,7 +164,7 @@ call_begin(struct req *r, enum llm_dialect client, enum llm_what what)
 	TAILQ_INSERT_TAIL(&calls, x, entry);
 	x->client = client;
 	x->what = what;
-	x->start_ms = now_ms();
+	x->start_ms = clock_ms();
 	(void)slice_copy(x->id, sizeof(x->id), slice_str(http_req_id(h)));
 	if (!limit_llm(r))
 		return;
@@ -444,7 +445,7 @@ account(struct req *r, const struct llm_call *x)
 		    x->usage.cache_read + x->usage.cache_written);
 		jsonw_uint(&w, "output_tokens", x->usage.output);
 	}
-	jsonw_uint(&w, "duration_ms", now_ms() - x->start_ms);
+	jsonw_uint(&w, "duration_ms", clock_ms() - x->start_ms);
 	jsonw_end(&w);
 	if (jsonw_ok(&w)) {
 		events_emit("llm", r->user, &b);

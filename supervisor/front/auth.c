@@ -31,6 +31,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/token.h"
 #include "supervisor/front/front.h"
@@ -242,7 +243,7 @@ auth_check(struct req *r, void (*done)(struct req *))
 		return;
 	}
 	if ((e = entry_find(hash)) != NULL && e->state == ENTRY_UNKNOWN &&
-	    now_ms() >= e->until_ms) {
+	    clock_ms() >= e->until_ms) {
 		entry_free(e);
 		e = NULL;
 	}
@@ -310,7 +311,7 @@ auth_on_answer(struct chan *c, const struct msg *m)
 		e->kind = a->kind;
 		entry_move(e, ENTRY_KNOWN);
 	} else {
-		e->until_ms = now_ms() + UNKNOWN_MS;
+		e->until_ms = clock_ms() + UNKNOWN_MS;
 		entry_move(e, ENTRY_UNKNOWN);
 	}
 	/* A handler may do anything, so it gets a copy. */

@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/front/events.h"
 #include "supervisor/front/exec.h"
@@ -192,7 +193,7 @@ trail(struct exec *x, struct req *r, const char *error)
 	struct jsonw	 w;
 	struct buf	 b = { 0 };
 
-	events_exec(r, x->exit_code, error, now_ms() - x->start_ms);
+	events_exec(r, x->exit_code, error, clock_ms() - x->start_ms);
 	if (!audit_begin(&w, &b, r, "exec"))
 		return;
 	jsonw_text(&w, "command", x->command != NULL ? x->command : "");
@@ -204,7 +205,7 @@ trail(struct exec *x, struct req *r, const char *error)
 		jsonw_int(&w, "exit_code", x->exit_code);
 	jsonw_bool(&w, "timed_out", x->how == JOB_TIMED_OUT);
 	exec_limit(&w, x->how);
-	jsonw_uint(&w, "duration_ms", now_ms() - x->start_ms);
+	jsonw_uint(&w, "duration_ms", clock_ms() - x->start_ms);
 	audit_end(&w, &b);
 }
 

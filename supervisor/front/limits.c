@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "supervisor/front/front.h"
 #include "supervisor/front/session.h"
 
@@ -74,7 +75,7 @@ usage_get(const char *user, bool make)
 {
 	struct usage	*u;
 	const char	*s;
-	uint64_t	 now = now_ms();
+	uint64_t	 now = clock_ms();
 	uint32_t	 h = 2166136261u;
 
 	for (s = user; *s != '\0'; s++)
@@ -111,7 +112,7 @@ limit_rate(struct req *r)
 		req_error(r, XERR_EBUSY, "too many users at once");
 		return false;
 	}
-	now = now_ms();
+	now = clock_ms();
 	u->tokens += (double)(now - u->at_ms) * rate / 1000;
 	if (u->tokens > rate)
 		u->tokens = rate;

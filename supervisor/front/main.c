@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/heap.h"
 #include "base/log.h"
 #include "supervisor/front/front.h"
@@ -294,7 +295,7 @@ stop(void)
 		child_exit();
 		return;
 	}
-	stop_by_ms = now_ms() + STOP_MS;
+	stop_by_ms = clock_ms() + STOP_MS;
 	http_drain(front.http);
 	runner_ws_stop();
 	streams_stop();
@@ -308,7 +309,7 @@ on_stop_tick(int fd, short what, void *arg)
 	struct http_stats st;
 
 	http_stats_get(front.http, &st);
-	if (st.conns > st.upgraded && now_ms() < stop_by_ms)
+	if (st.conns > st.upgraded && clock_ms() < stop_by_ms)
 		return;
 	http_server_free(front.http);
 	front.http = NULL;

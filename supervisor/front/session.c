@@ -26,8 +26,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "proto/ctl_msg.h"
 #include "proto/frame.h"
@@ -124,15 +124,6 @@ const struct rules remote_rules = {
 const struct rules llm_rules = {
 	llm_rules_v, N(llm_rules_v), FROM_M | FROM_E, on_closed
 };
-
-uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 unsigned int
 session_count(void)

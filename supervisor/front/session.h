@@ -73,8 +73,6 @@ struct id16 session_job(struct session *);
 /* It is another one's turn, which session_job made before. */
 void	 session_set_job(struct session *, struct id16);
 const struct route_decision *session_where(const struct session *);
-/* Now, in milliseconds, from some start. */
-uint64_t now_ms(void);
 
 /* --- edges --- */
 extern const struct rules session_rules, remote_rules, sandbox_rules,

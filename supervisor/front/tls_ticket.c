@@ -14,13 +14,11 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
-
 /*
  * Session tickets, and a handshake before there is anybody.  Runs in: front.
  */
 
 #include <string.h>
-#include <time.h>
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -29,11 +27,12 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/front/tls_ticket.h"
 
 #define TICKET_KEYS	3		/* the newest makes, all are accepted */
-#define TICKET_TURN	(4 * 3600)	/* s; sessions end after two hours */
+#define TICKET_TURN_MS	(4u * 3600 * 1000)	/* sessions end after two hours */
 
 struct ticket_key {
 	unsigned char	 name[16];
@@ -43,16 +42,7 @@ struct ticket_key {
 };
 
 static struct ticket_key keys[TICKET_KEYS];	/* newest first */
-static time_t		 turned;		/* monotonic */
-
-static time_t
-now_s(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
+static uint64_t		 turned_ms;
 
 static bool
 ticket_turn(void)
@@ -67,7 +57,7 @@ ticket_turn(void)
 	memmove(keys + 1, keys, (TICKET_KEYS - 1) * sizeof(keys[0]));
 	keys[0] = k;
 	OPENSSL_cleanse(&k, sizeof(k));
-	turned = now_s();
+	turned_ms = clock_ms();
 	return true;
 }
 
@@ -95,7 +85,7 @@ on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
 {
 	int i;
 
-	if (now_s() - turned >= TICKET_TURN && !ticket_turn())
+	if (clock_ms() - turned_ms >= TICKET_TURN_MS && !ticket_turn())
 		return 0;
 	if (encrypt) {
 		if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(

@@ -22,6 +22,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/ledger/ledger.h"
 
@@ -44,7 +45,7 @@ static void
 choice_put(struct store_tx *tx, enum store_db db, const struct store_key *key,
     struct slice name)
 {
-	struct state_choice r = { name, now_ms() };
+	struct state_choice r = { name, wall_ms() };
 
 	store_put(tx, db, key, STATE_CHOICE, &r);
 }

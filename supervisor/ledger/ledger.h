@@ -51,7 +51,6 @@ extern struct ledger_conf ledger_conf;
 bool	 slice_same(struct slice, struct slice);
 /* 32 bytes, and not the hash of nothing. */
 bool	 hash_ok(struct slice);
-uint64_t now_ms(void);
 
 /* --- push.c: the copies of the routing table, and who waits for them --- */
 

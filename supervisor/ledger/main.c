@@ -26,9 +26,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/ledger/ledger.h"
 
@@ -274,13 +274,4 @@ hash_ok(struct slice hash)
 {
 	return hash.len == TOKEN_HASH &&
 	    memcmp(hash.p, nothing, TOKEN_HASH) != 0;
-}
-
-uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }

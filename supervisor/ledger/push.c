@@ -34,6 +34,7 @@
 #include <event2/event.h>
 
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/ledger/ledger.h"
 
@@ -85,15 +86,6 @@ static struct event	*ev_deadline;
 #define COPIES_FOREACH(c) \
 	for ((c) = copies; (c) < copies + sizeof(copies) / sizeof(*copies); \
 	    (c)++)
-
-static uint64_t
-mono_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static void
 timer_set(struct event **ev, event_callback_fn fn, void *arg, uint64_t ms)
@@ -352,7 +344,7 @@ push_done(struct chan *asker, uint64_t serial)
 	w->asker = asker;
 	w->serial = serial;
 	w->need = push_serial;
-	w->deadline = mono_ms() + ACK_MS;
+	w->deadline = clock_ms() + ACK_MS;
 	if (TAILQ_EMPTY(&waits))
 		timer_set(&ev_deadline, on_deadline, NULL, ACK_MS);
 	TAILQ_INSERT_TAIL(&waits, w, entry);
@@ -382,7 +374,7 @@ static void
 on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	struct wait	*w;
-	uint64_t	 now = mono_ms();
+	uint64_t	 now = clock_ms();
 
 	while ((w = TAILQ_FIRST(&waits)) != NULL && w->deadline <= now) {
 		log_warnx("question %llu: a copy of the routing table does "

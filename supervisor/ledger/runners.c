@@ -22,6 +22,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/ledger/ledger.h"
 
@@ -48,7 +49,7 @@ runner_created(struct store_tx *tx, struct slice user)
 	struct state_runner	 r;
 	struct store_iter	 it;
 	struct store_key	 key;
-	uint64_t		 created = now_ms();
+	uint64_t		 created = wall_ms();
 
 	key_pair(&key, user, slice_str(""));
 	store_iter_init(&it, &key);

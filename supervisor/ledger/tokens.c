@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "supervisor/ledger/ledger.h"
 
@@ -121,7 +122,7 @@ on_token_create(struct chan *c, const struct msg *m)
 {
 	const struct ctl_token_create	*q = m->body;
 	struct state_token		 old, t = { q->kind, q->user, q->name,
-					    now_ms() };
+					    wall_ms() };
 	struct store_key		 key;
 	struct change			 ch;
 
@@ -291,7 +292,7 @@ static bool
 first_make(void)
 {
 	struct state_token	 t = { TOKEN_SERVICE, slice_str(""),
-				    slice_str("first start"), now_ms() };
+				    slice_str("first start"), wall_ms() };
 	struct ctl_first_token	 first;
 	struct store_key	 key = { .len = TOKEN_HASH };
 	struct store_tx		 tx;

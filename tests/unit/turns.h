@@ -14,7 +14,6 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
-
 /*
  * The loop of a test that plays both ends in one process.  What is waited for
  * is time and turns: on a busy machine the time may pass without us.
@@ -25,23 +24,15 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
+#include "base/clock.h"
+
 #define TURN_US		200	/* between two turns with nothing to do */
 
 static struct event_base	*base;
-
-static uint64_t
-ms_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static void
 turn(void)
@@ -52,13 +43,13 @@ turn(void)
 static void
 turns_ms(unsigned int ms)
 {
-	uint64_t	 end = ms_now() + ms;
+	uint64_t	 end = clock_ms() + ms;
 	unsigned int	 turns = 0;
 
 	do {
 		turn();
 		usleep(TURN_US);
-	} while (ms_now() < end || ++turns < ms / 2 + 2);
+	} while (clock_ms() < end || ++turns < ms / 2 + 2);
 }
 
 /* Since when nothing has happened: begin with {0}. */
@@ -72,12 +63,12 @@ static bool
 is_quiet(struct quiet *q, bool something, unsigned int ms)
 {
 	if (something || q->since == 0) {
-		q->since = ms_now();
+		q->since = clock_ms();
 		q->turns = 0;
 		return false;
 	}
 	usleep(TURN_US);
-	return ms_now() - q->since >= ms && ++q->turns >= 5;
+	return clock_ms() - q->since >= ms && ++q->turns >= 5;
 }
 
 #endif

@@ -163,10 +163,10 @@ static void
 put(int fd, const void *data, size_t len, size_t step)
 {
 	const char *p = data;
-	uint64_t t0 = ms_now();
+	uint64_t t0 = clock_ms();
 	ssize_t w;
 
-	while (len > 0 && ms_now() - t0 < 3000) {
+	while (len > 0 && clock_ms() - t0 < 3000) {
 		w = send(fd, p, len < step ? len : step, MSG_NOSIGNAL);
 		if (w == -1 && errno != EAGAIN)
 			return;
@@ -511,10 +511,10 @@ closes(void)
 	end(&s, fd);
 	fd = begin(&s, 0);			/* no answer: five seconds */
 	ws_close(s.ws, WS_NORMAL, NULL);
-	t0 = ms_now();
+	t0 = clock_ms();
 	CHECK(get(fd, 4000) == 0 && s.closed == 0);
 	CHECK(get(fd, 4000) == 1 && s.closed == 1 && s.code == 1000);
-	CHECK(ms_now() - t0 > 4800 && ms_now() - t0 < 6000);
+	CHECK(clock_ms() - t0 > 4800 && clock_ms() - t0 < 6000);
 	close(fd);
 	free(s.msg);
 	s.msg = NULL;

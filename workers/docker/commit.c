@@ -31,11 +31,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <event2/event.h>
 
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "workers/docker/commit_int.h"
 
@@ -90,15 +90,6 @@ static step_fn *const	 finish_reset[] = {
 	step_remove, put_removed, step_reset, step_untag, step_prune,
 	put_done, step_end
 };
-
-static uint64_t
-clock_ms(clockid_t clock)
-{
-	struct timespec	 ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* ---- going on */
 
@@ -202,7 +193,7 @@ on_put(void *arg, enum xerr code, const char *text)
 static void
 put_intent(struct commit *c)
 {
-	c->j.began = clock_ms(CLOCK_REALTIME);
+	c->j.began = wall_ms();
 	journal_put(&c->j, JOURNAL_INTENT, on_put, c);
 }
 
@@ -234,7 +225,7 @@ put_done(struct commit *c)
 static void
 end_log(const struct commit *c)
 {
-	const double	 seconds = (double)(clock_ms(CLOCK_MONOTONIC) -
+	const double	 seconds = (double)(clock_ms() -
 			    c->began) / 1000;
 	const char	*what = c->idle ? "idle, stop" : who[c->j.what];
 
@@ -333,7 +324,7 @@ commit_start(struct sandbox *s, enum journal_what what, bool idle,
 	c->arg = arg;
 	c->idle = idle;
 	c->activity = s->activity;
-	c->began = clock_ms(CLOCK_MONOTONIC);
+	c->began = clock_ms();
 	sandbox_set_state(s, SANDBOX_COMMITTING);
 	if (what != JOURNAL_COMMIT)
 		sandbox_hold(s, true);

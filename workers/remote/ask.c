@@ -25,6 +25,7 @@
 #include <strings.h>
 
 #include "base/chan.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "workers/remote/llm.h"
 #include "workers/remote/remote.h"
@@ -314,7 +315,7 @@ on_task_list(struct chan *c, const struct msg *m)
 
 	if (op == NULL)
 		return;
-	op->begun_us = now_us();
+	op->begun_us = clock_us();
 	task_list_next(op);
 }
 

@@ -22,12 +22,11 @@
 
 #include <sys/random.h>
 
-#include <time.h>
-
 #include <event2/event.h>
 
 #include "base/chan.h"
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/token.h"
 #include "base/utf8.h"
@@ -250,15 +249,6 @@ budget_give(size_t n)
 		fatalx("budget: %zu given back of %llu", n,
 		    (unsigned long long)budget_used);
 	budget_used -= n;
-}
-
-uint64_t
-now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
 static uint64_t

@@ -28,6 +28,7 @@
 
 #include "base/chan.h"
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "workers/remote/llm.h"
 #include "workers/remote/remote.h"
@@ -269,7 +270,7 @@ op_handed(struct op *op)
 	}
 	op->handed = true;
 	op->unseen = false;
-	op->at_us = now_us();
+	op->at_us = clock_us();
 	op_arm(op, op_wait(op));
 	if (op->asked == V1_EXEC)
 		op_send(op, EXEC_JOB_STARTED, &started);

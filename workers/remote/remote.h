@@ -293,7 +293,6 @@ struct op {
 
 /* main.c */
 extern uint64_t	 conf_message_limit;
-uint64_t	 now_us(void);
 /*
  * Is the channel to that peer over its mark?  Then everything that waits is
  * tried again soon: many credits at once may not fill a channel.

@@ -27,6 +27,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/compat/compat.h"
 #include "base/log.h"
 #include "workers/remote/llm.h"
@@ -202,7 +203,7 @@ take_exec(struct op *op, struct v1_value *body)
 		reply_malformed(op);
 		return;
 	}
-	op->duration_us = now_us() - op->at_us;
+	op->duration_us = clock_us() - op->at_us;
 	op->how = JOB_EXITED;
 	op->code = (int32_t)code;
 	if (timed_out || (code == -1 &&

@@ -28,6 +28,7 @@
 
 #include "base/chan.h"
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "proto/ctl_msg.h"
 #include "proto/fnv.h"
@@ -83,7 +84,7 @@ source_take(void)
 	/* At most two are kept: a copy lasts no longer than a minute, and so
 	 * does what is stale. */
 	if (now != NULL && (old != NULL ||
-	    now_us() - received_at < FRESH_US)) {
+	    clock_us() - received_at < FRESH_US)) {
 		now->holds++;
 		return now;
 	}
@@ -185,6 +186,6 @@ on_sync_end(struct chan *c, const struct msg *m)
 	else
 		source_free(now);
 	now = fresh;
-	received_at = now_us();
+	received_at = clock_us();
 	sync_ready();
 }

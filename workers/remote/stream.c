@@ -26,6 +26,7 @@
 #include <event2/event.h>
 
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "proto/frame.h"
 #include "workers/remote/remote.h"
@@ -121,7 +122,7 @@ stream_exit(struct op *op)
 		op->how = JOB_KILLED;
 		op->code = 0;
 	}
-	op->duration_us = now_us() - op->at_us;
+	op->duration_us = clock_us() - op->at_us;
 	op_exit(op);
 }
 
@@ -182,7 +183,7 @@ stream_take_started(struct op *op, struct v1_value *body)
 	struct exec_job_started started = { op->job, 0 };
 
 	op->stream->started = true;
-	op->at_us = now_us();
+	op->at_us = clock_us();
 	op_send(op, EXEC_JOB_STARTED, &started);
 	op_grant(op, STREAM_STDIN, IN_WINDOW);
 	/* Data, and even the end, may have come before this (D28). */
@@ -326,7 +327,7 @@ stream_write(struct op *op)
 	    (n == 0 && !close))
 		return;
 	if (!st->clear && !st->cancelled && st->wrote_us != 0 &&
-	    now_us() - st->wrote_us < QUIET_US) {
+	    clock_us() - st->wrote_us < QUIET_US) {
 		op_ask(op, V1_STAT);
 		return;
 	}
@@ -356,7 +357,7 @@ stream_write(struct op *op)
 void
 stream_handed(struct op *op)
 {
-	op->stream->wrote_us = now_us();
+	op->stream->wrote_us = clock_us();
 	stream_write(op);
 }
 

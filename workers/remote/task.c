@@ -23,8 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "workers/remote/remote.h"
 
@@ -45,15 +45,6 @@ static const struct {
 };
 
 #define NITEMS(a)	(sizeof(a) / sizeof((a)[0]))
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 struct task *
 task_find(const struct link *l, const struct id16 *id)
@@ -139,7 +130,7 @@ task_new(struct op *op, const struct exec_job_start *start)
 	snprintf(t->name, sizeof(t->name), "remote-%s", id);
 	t->id = op->task = op->job;
 	t->running = true;
-	t->started_ms = now_ms();
+	t->started_ms = wall_ms();
 	TAILQ_INSERT_TAIL(&l->tasks, t, entry);
 	l->ntasks++;
 	return t;
@@ -151,7 +142,7 @@ task_ended(struct task *t, uint8_t how, int32_t code)
 	if (!t->running)
 		return;
 	t->running = false;
-	t->ended_ms = now_ms();
+	t->ended_ms = wall_ms();
 	/* What was killed stays so (D26). */
 	t->how = t->killed ? JOB_KILLED : how;
 	t->code = t->how == JOB_EXITED ? code : 0;
@@ -179,7 +170,7 @@ task_list_next(struct op *op)
 
 	TAILQ_FOREACH(t, &op->link->tasks, entry)
 		if (t->running && t->asked_us + FRESH_US < op->begun_us) {
-			t->asked_us = now_us();
+			t->asked_us = clock_us();
 			op->task = t->id;
 			op_ask(op, V1_BG_STATUS);
 			return;
@@ -282,7 +273,7 @@ task_take_output(struct op *op, struct v1_value *body)
 			reply_malformed(op);
 		return;
 	}
-	t->asked_us = now_us();
+	t->asked_us = clock_us();
 	task_show(op, t, 0, v1_string(&m[2].value));
 	task_show(op, t, 1, v1_string(&m[3].value));
 	if (task_skipped(op))
