@@ -219,6 +219,7 @@ exlink_bulk_lost(struct exlink *l)
 {
 	struct exec_job_cancel	 cancel;
 	struct exlink_part	*p;
+	bool			 ok = true;
 
 	TAILQ_FOREACH(p, &l->kept, entry) {
 		if (p->bulk == 0)
@@ -228,12 +229,11 @@ exlink_bulk_lost(struct exlink *l)
 		p->bulk_len = 0;
 		buf_clear(&p->frames);
 		cancel.job = p->job;
-		if (msg_encode(&exec_schema, &p->frames, EXEC_JOB_CANCEL, 0,
-		    &cancel) == -1)
-			return false;
+		ok &= msg_encode(&exec_schema, &p->frames, EXEC_JOB_CANCEL,
+		    0, &cancel) == 0;
 		part_enter(l, p);
 	}
-	return true;
+	return ok;
 }
 
 bool

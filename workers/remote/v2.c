@@ -267,10 +267,8 @@ v2_bulk_lost(struct table_node *n, void *arg)
 {
 	struct v2 *v = container_of(n, struct v2, node);
 
-	if (!exlink_bulk_lost(&v->x)) {
-		v->dead = true;
-		event_active(v->turn, 0, 0);
-	}
+	if (!exlink_bulk_lost(&v->x))
+		v2_drop(v, 1013, "out of memory");
 }
 
 void
