@@ -779,7 +779,8 @@ def large_file(w):
     eq(s.end()[1].name, 'job_done')
     w.settle()
     print(f'# resident before {before >> 10} KiB, after {w.rss() >> 10} KiB')
-    assert SANITIZED or w.rss() - before < 2 * MIB
+    # Its own buffers stay, of 512 KiB a channel at most; the file does not.
+    assert SANITIZED or w.rss() - before < 4 * MIB
 
 
 @test()
