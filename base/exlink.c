@@ -181,21 +181,24 @@ exlink_send_bulk(struct exlink *l, const struct exec_job_data *head,
 	struct exec_job_data	 d = *head;
 	struct exlink_part	*p;
 	struct msg_bulk		 left_out;
+	int			 rc;
 
 	if (!kept_has_room(l) || (p = part_new(l)) == NULL)
 		return false;
 	d.bytes = (struct slice){ "", len };	/* nobody looks at them */
-	if (msg_encode_bulk(&exec_schema, &p->frames, EXEC_JOB_DATA, 0, &d,
-	    &left_out) == -1 || left_out.bytes.len != len) {
-		part_free(l, p);
-		return false;
+	rc = msg_encode_bulk(&exec_schema, &p->frames, EXEC_JOB_DATA, 0, &d,
+	    &left_out);
+	if (rc == 0) {
+		p->bulk = bulk;
+		p->bulk_len = left_out.bytes.len;
+		p->job = d.job;
 	}
-	p->bulk = bulk;
-	p->bulk_len = len;
-	p->job = d.job;
 	part_enter(l, p);
-	kept_sent(l, p, 0);
-	return true;
+	if (rc == 0)
+		kept_sent(l, p, 0);
+	else
+		part_free(l, p);
+	return rc == 0;
 }
 
 bool

@@ -350,7 +350,7 @@ test_limits(void)
 	struct exec_job_data	 d = { .bytes = { bulk, sizeof(bulk) } };
 	struct exec_job_refused	 big = { .text = { bulk, 1025 } };
 	struct exlink		 l = { 0 };
-	size_t			 soft = 0, n = 0;
+	size_t			 soft = 0, n = 0, size;
 
 	exlink_init(&l, &id);
 	memset(bulk, 'x', sizeof(bulk));
@@ -358,6 +358,9 @@ test_limits(void)
 	assert(l.sent == 0 && l.kept_len == 0);
 	for (; exlink_send(&l, EXEC_JOB_DATA, &d); n++)
 		soft += exlink_is_full(&l) ? 0 : 1;
+	size = l.kept_size;
+	assert(!exlink_send_bulk(&l, &d, 1, sizeof(bulk)));
+	assert(l.kept_size == size);
 	assert(errno == ENOBUFS && soft * sizeof(bulk) <= EXLINK_SOFT &&
 	    n * sizeof(bulk) >= EXLINK_HARD - sizeof(bulk));
 	exlink_clear(&l);
