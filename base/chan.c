@@ -67,7 +67,7 @@ struct chan {
 	int			 infds[FDS_MAX];
 	unsigned int		 ninfds;
 	int			 curfd;		/* of the message in hand */
-	size_t			 frame;		/* its bytes; 0: taken */
+	size_t			 frame;		/* its bytes; 0: taken, none */
 	bool			 large;		/* the last one was */
 	const char		*why;		/* it failed */
 	bool			 protocol;	/* by the peer's fault */
@@ -577,8 +577,8 @@ chan_dispatch(struct chan *c)
 		c->large = len > READ_SIZE;
 		if (!chan_handle(c, frame, len))
 			return;
-		if (c->frame > 0)
-			buf_drain(&c->in, len + 4);
+		buf_drain(&c->in, c->frame);
+		c->frame = 0;
 	}
 	if (rc == -1)
 		chan_fail(c, "a frame of impossible length", true);
