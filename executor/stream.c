@@ -207,7 +207,8 @@ in_grant(struct in_stream *s)
 	struct exec_job_credit	m = { .stream = STREAM_STDIN };
 	uint64_t		upto = s->got - s->buf.len + STDIN_WINDOW;
 
-	if (s->eof || upto - s->granted < GRANT_STEP)
+	/* Until it is open there is nobody to read it; then in_open does this. */
+	if (!s->used || s->eof || upto - s->granted < GRANT_STEP)
 		return;
 	m.job = s->op->id;
 	m.upto = s->granted = upto;

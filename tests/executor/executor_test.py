@@ -334,6 +334,25 @@ def stdin_of_all_sorts():
 
 
 @test
+def stdin_before_it_is_open():
+    """Nothing, said in one breath with the start: there is no process yet, and
+    no credit, and no harm."""
+    with Box() as e:
+        for kind in (0, 2, 3):
+            job = os.urandom(16)
+            e.send_raw(encode('job_start', job=job, kind=kind, command='cat') +
+                       encode('job_data', job=job) +
+                       encode('job_credit', job=job, stream=1, upto=1000))
+            e.expect('job_started')
+            equal(e.expect('job_credit').job, job)
+            e.send('job_data', job=job, bytes=b'a\n')
+            equal(e.expect('job_data').bytes[:1], b'a')
+            e.send('job_cancel', job=job)
+            while e.recv().kind_ != 'job_exit':
+                pass
+
+
+@test
 def stdin_credit_is_bounded():
     with Box() as e:
         job = e.start('sleep 0.6; wc -c', stdin=None)
