@@ -14,7 +14,6 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
-
 /*
  * The time.  clock_: since some start, never back, for what is waited for;
  * wall_: since 1970, for what is kept and shown.  Runs in: every process but

@@ -249,10 +249,7 @@ exlink_is_full(const struct exlink *l)
 static size_t
 frame_at(const struct exlink_part *part, size_t off)
 {
-	const uint8_t	*p = buf_data(&part->frames) + off;
-
-	return 4 + ((size_t)p[0] << 24 | (size_t)p[1] << 16 |
-	    (size_t)p[2] << 8 | p[3]);
+	return 4 + frame_length(buf_data(&part->frames) + off);
 }
 
 bool
@@ -355,7 +352,7 @@ exlink_cut(struct slice *message, const uint8_t **frame, size_t *len)
 		return 0;
 	if (message->len < 4)
 		return -1;
-	n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+	n = frame_length(p);
 	if (n == 0 || n > FRAME_MAX || n > message->len - 4)
 		return -1;
 	*frame = p + 4;
@@ -403,7 +400,7 @@ exlink_take_bulk(struct exlink *l, struct msg_reader *r, uint32_t from,
 	*why = "bulk that is no frame";
 	if (head.len < 4 || head.len > sizeof(frame))
 		return -1;
-	n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+	n = frame_length(p);
 	if (n > FRAME_MAX || n != head.len - 4 + len ||
 	    guard_bulk(p + 4, head.len - 4, n, &field) != head.len - 4)
 		return -1;

@@ -671,18 +671,25 @@ tx_short(struct ws *ws, int opcode, int fin, const void *data, size_t len)
 	return bevio_flush(ws->bev, ws->flags & WS_RAW);
 }
 
+/* With a part before the data only when these are long. */
 static int
-tx_frame(struct ws *ws, int opcode, int fin, const void *data, size_t len)
+tx_parts(struct ws *ws, int opcode, int fin, struct iovec part,
+    struct iovec data)
 {
 	int idle = bevio_pending(ws->bev) == 0, rc;
 
-	if (len >= WS_DIRECT)
-		rc = tx_long(ws, (opcode & 15) | (fin ? 0x80 : 0),
-		    (struct iovec){ NULL, 0 },
-		    (struct iovec){ (void *)(uintptr_t)data, len });
+	if (data.iov_len >= WS_DIRECT)
+		rc = tx_long(ws, (opcode & 15) | (fin ? 0x80 : 0), part, data);
 	else
-		rc = tx_short(ws, opcode, fin, data, len);
+		rc = tx_short(ws, opcode, fin, data.iov_base, data.iov_len);
 	return rc == -1 ? tx_broken(ws) : tx_sent(ws, idle);
+}
+
+static int
+tx_frame(struct ws *ws, int opcode, int fin, const void *data, size_t len)
+{
+	return tx_parts(ws, opcode, fin, (struct iovec){ NULL, 0 },
+	    (struct iovec){ (void *)(uintptr_t)data, len });
 }
 
 /* What the owner is told about the queue. */
@@ -711,17 +718,13 @@ int
 ws_send_two(struct ws *ws, enum ws_opcode opcode, const void *head,
     size_t headlen, const void *data, size_t len)
 {
-	int idle;
-
 	if (ws->state != WSS_OPEN || ws->bev == NULL || ws->tx_msg ||
 	    ws->flags & WS_CLIENT || len < WS_DIRECT)
 		return -1;
-	idle = bevio_pending(ws->bev) == 0;
-	if (tx_long(ws, (int)opcode | 0x80,
+	if (tx_parts(ws, (int)opcode, 1,
 	    (struct iovec){ (void *)(uintptr_t)head, headlen },
 	    (struct iovec){ (void *)(uintptr_t)data, len }) == -1)
-		return tx_broken(ws);
-	(void)tx_sent(ws, idle);
+		return -1;
 	return tx_high(ws);
 }
 

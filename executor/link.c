@@ -196,8 +196,7 @@ data_sent(size_t n)
 	while (n > 0) {
 		if (partial == 0) {
 			p = buf_data(&data);
-			partial = 4 + ((size_t)p[0] << 24 |
-			    (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3]);
+			partial = 4 + frame_length(p);
 		}
 		len = n < partial ? n : partial;
 		drain(&data, len);

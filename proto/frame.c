@@ -16,22 +16,12 @@
 
 #include "proto/frame.h"
 
-/* What the frame in front says of its length; there are 4 bytes. */
-static size_t
-frame_length(const struct buf *b)
-{
-	const uint8_t *p = buf_data(b);
-
-	return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 |
-	    p[3];
-}
-
 size_t
 frame_missing(const struct buf *b)
 {
 	size_t n;
 
-	if (b->len < 4 || (n = frame_length(b)) > FRAME_MAX ||
+	if (b->len < 4 || (n = frame_length(buf_data(b))) > FRAME_MAX ||
 	    n <= b->len - 4)
 		return 0;
 	return n - (b->len - 4);
@@ -44,7 +34,7 @@ frame_next(const struct buf *b, const uint8_t **frame, size_t *len)
 
 	if (b->len < 4)
 		return 0;
-	n = frame_length(b);
+	n = frame_length(buf_data(b));
 	if (n == 0 || n > FRAME_MAX)
 		return -1;
 	if (b->len - 4 < n)

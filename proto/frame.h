@@ -27,6 +27,14 @@
 #define FRAME_CHUNK	(256 * 1024)	/* bulk data in one message, at most */
 #define FRAME_MAX	(FRAME_CHUNK + 8192)	/* a frame without its length */
 
+/* The length that precedes a frame, of the 4 bytes at p: what it says. */
+static inline size_t
+frame_length(const uint8_t *p)
+{
+	return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 |
+	    p[3];
+}
+
 /*
  * The next whole frame in buf: 1 and a view that is valid until the buf
  * changes; drain 4 + *len behind it.  0: incomplete.  -1: over FRAME_MAX or

@@ -14,7 +14,6 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
-
 /*
  * Bulk: bytes between runners and clients that stay in front, under a number,
  * while remote decides where they go (ctl.def: bulk_*).  Runs in: front.

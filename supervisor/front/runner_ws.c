@@ -333,7 +333,7 @@ bulk_begin(struct runner_ws *w, const uint8_t *p, size_t len)
 
 	if (len < 4 || !STAILQ_EMPTY(&w->held))
 		return false;
-	n = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+	n = frame_length(p);
 	if (n > FRAME_MAX || len - 4 > n ||
 	    n + 4 > w->up_allowed - w->up_sent ||
 	    (at = guard_bulk(p + 4, len - 4, n, &field)) == 0 ||

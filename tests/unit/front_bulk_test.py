@@ -13,7 +13,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import front_test
-from front_peer import FILE_MAX, KIB, Call, Job, eq
+from front_peer import FILE_MAX, KIB, Call, Frames, Job, eq
 from front_test import FILES, TESTS, main, test
 from remote_peer import MIB, encode
 
@@ -23,11 +23,11 @@ JOB = b'j' * 16
 BINARY, TEXT = 2, 1
 
 
-class Runner:
+class Runner(Frames):
     """Its WebSocket, and what remote knows of it."""
 
     def __init__(self, w, credit=8 * MIB, bulk=True):
-        self.w, self.upto = w, 0
+        self.w = w
         self.s = socket.create_connection(('127.0.0.1', w.ws_port), 20)
         self.s.sendall(b'GET /ws/alice HTTP/1.1\r\nHost: x\r\n'
                        b'Upgrade: websocket\r\nConnection: Upgrade\r\n'
@@ -36,7 +36,7 @@ class Runner:
                        b'Sec-WebSocket-Protocol: xbot.exec.v2\r\n\r\n')
         m = w.wait('remote', 'ws_open')
         eq((m.user, m.protocol), ('alice', 'xbot.exec.v2'))
-        self.serial, self.buf = m.serial, bytearray()
+        self.serial, self.buf = m.serial, b''
         self.say('ws_credit', upto=credit)
         if bulk:
             self.say('bulk_link', on=True)
@@ -44,29 +44,11 @@ class Runner:
         self.say('ws_send', opcode=TEXT, first=True, fin=True, bytes=b'up')
         while b'\r\n\r\n' not in self.buf:
             self.buf += self.s.recv(4096)
-        del self.buf[:self.buf.index(b'\r\n\r\n') + 4]
+        self.buf = self.buf.split(b'\r\n\r\n', 1)[1]
         eq(self.frame(), (TEXT, b'up'))
 
     def say(self, name, /, **fields):
         self.w.chans['remote'].send(name, self.serial, **fields)
-
-    def take(self, n):
-        while len(self.buf) < n:
-            self.w.turn(0)
-            data = self.s.recv(1 << 18)
-            assert data, 'closed'
-            self.buf += data
-        data = bytes(self.buf[:n])
-        del self.buf[:n]
-        return data
-
-    def frame(self):
-        first, n = self.take(2)
-        if n == 126:
-            n, = struct.unpack('>H', self.take(2))
-        elif n == 127:
-            n, = struct.unpack('>Q', self.take(8))
-        return first & 15, self.take(n)
 
     def send(self, data, parts=1, opcode=BINARY, pause=False):
         """A masked message, of so many fragments"""

@@ -7,6 +7,7 @@ import json
 import os
 import select
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -189,6 +190,29 @@ class World:
         while self.proc.poll() is None and time.monotonic() < end:
             time.sleep(0.02)
         return self.proc.wait(1)
+
+
+class Frames:
+    """WebSocket frames from a socket s of World w, past no library; buf is
+    what was read already."""
+
+    def take(self, n):
+        while len(self.buf) < n:
+            self.w.turn(0)
+            data = self.s.recv(1 << 18)
+            if not data:
+                raise EOFError
+            self.buf += data
+        data, self.buf = self.buf[:n], self.buf[n:]
+        return data
+
+    def frame(self):
+        first, n = self.take(2)
+        if n == 126:
+            n, = struct.unpack('>H', self.take(2))
+        elif n == 127:
+            n, = struct.unpack('>Q', self.take(8))
+        return first & 15, self.take(n)
 
 
 class Job:

@@ -16,7 +16,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import front_test
-from front_peer import FILE_MAX, KIB, Answer, Call, Job, eq
+from front_peer import FILE_MAX, KIB, Answer, Call, Frames, Job, eq
 from front_test import TESTS, main, test
 from remote_peer import EXITED, KILLED, LOST, MIB, SIGNALLED
 
@@ -380,7 +380,7 @@ def show(w):
 
 # --- terminals and pipes ---
 
-class Socket:
+class Socket(Frames):
     """A WebSocket client that trusts nobody's library."""
 
     def __init__(self, w, path, token='service', protocol=None, user='alice'):
@@ -418,24 +418,6 @@ class Socket:
 
     def ask(self, **fields):
         self.send(1, json.dumps(fields))
-
-    def take(self, n):
-        while len(self.buf) < n:
-            self.w.turn(0)
-            data = self.s.recv(1 << 18)
-            if not data:
-                raise EOFError
-            self.buf += data
-        data, self.buf = self.buf[:n], self.buf[n:]
-        return data
-
-    def frame(self):
-        first, n = self.take(2)
-        if n == 126:
-            n, = struct.unpack('>H', self.take(2))
-        elif n == 127:
-            n, = struct.unpack('>Q', self.take(8))
-        return first & 15, self.take(n)
 
     def text(self):
         opcode, data = self.frame()

@@ -37,6 +37,10 @@ def got(link, job):
     return bytes(data)
 
 
+def none_left(w):
+    assert w.until(lambda: not w.bulks), w.bulks.keys()
+
+
 @test()
 def towards_runner(w):
     """In its place among the others; kept until the runner has taken it."""
@@ -57,7 +61,7 @@ def towards_runner(w):
     eq(got(link, job) == want, True)
     assert w.bulks, 'nothing stayed in front'
     c.ack()
-    assert w.until(lambda: not w.bulks), w.bulks.keys()
+    none_left(w)
     eq(w.faults, [])
 
 
@@ -86,7 +90,7 @@ def towards_runner_cut(w):
     assert w.until(lambda: len(got(link, job)) == len(want))
     eq(got(link, job) == want, True)
     c.ack()
-    assert w.until(lambda: not w.bulks), w.bulks.keys()
+    none_left(w)
 
 
 @test()
@@ -129,7 +133,7 @@ def is_counted(w):
     eq(s.wait('job_credit').upto, upto)
     w.settle()
     c.ack()
-    assert w.until(lambda: not w.bulks), w.bulks.keys()
+    none_left(w)
 
 
 @test()
@@ -150,7 +154,7 @@ def towards_front(w):
         eq(m.offset, len(have))
         have += m.bytes
     eq(have == want, True)
-    assert w.until(lambda: not w.bulks), w.bulks.keys()
+    none_left(w)
     assert w.until(lambda: not link.kept), 'no ack'
 
 
@@ -221,7 +225,7 @@ def front_dies(w):
     s.send_bulk(b'n' * 50000, stream=0, offset=0)
     eq(c.seen('job_data').bytes, b'n' * 50000)
     c.ack()
-    assert w.until(lambda: not w.bulks), w.bulks.keys()
+    none_left(w)
 
 
 @test()
@@ -232,18 +236,18 @@ def for_nobody(w):
     s = Session(w)
     job = echo(c, s)
     s.send_bulk(bytes(20000), stream=0, job=b'x' * 16)     # no such job
-    assert w.until(lambda: not w.bulks)
+    none_left(w)
     c.tell_bulk(job=b'y' * 16, stream=1, bytes=bytes(20000))
-    assert w.until(lambda: not w.bulks)
+    none_left(w)
     s.close()
     c.seen('job_cancel')
     c.tell_bulk(job=job, stream=1, bytes=bytes(20000))      # it is late
-    assert w.until(lambda: not w.bulks)
+    none_left(w)
     w.front.send('bulk_data', s.serial, bulk=w.bulk(bytes(20000)), len=20000)
-    assert w.until(lambda: not w.bulks)
+    none_left(w)
     c.gone()
     c.tell_bulk(job=job, stream=1, bytes=bytes(20000))
-    assert w.until(lambda: not w.bulks)
+    none_left(w)
     eq(w.faults, [])
     # The runner is restarted: what was kept for it is of no use.
     c = Conn2(w, link, credit=4096)
@@ -257,7 +261,7 @@ def for_nobody(w):
     c.gone()
     up(w)
     refused(s.wait('session_lost'), 'EIO')
-    assert w.until(lambda: not w.bulks)
+    none_left(w)
 
 
 @test()
@@ -285,13 +289,13 @@ def runner_lies(w):
         c.bulk_data(make(job), data)
         eq((c.wait_close() or (0,))[0], 1002)
         refused(s.wait('session_lost'), 'EIO')
-        assert w.until(lambda: not w.bulks), w.bulks.keys()
+        none_left(w)
         c.gone()
     # Before it has resumed anything.
     c = Conn2(w, Link2())
     c.bulk_data(head(job=b'j' * 16, bytes=data), data)
     eq((c.wait_close() or (0,))[0], 1002)
-    assert w.until(lambda: not w.bulks), w.bulks.keys()
+    none_left(w)
     eq(w.faults, [])
 
 
