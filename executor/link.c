@@ -457,13 +457,8 @@ link_dispatch(const uint8_t *frame, size_t len)
 static size_t
 read_size(void)
 {
-	const uint8_t	*p = buf_data(&in);
-	size_t		 n;
+	size_t n = frame_missing(&in);
 
-	if (in.len < 4)
-		return READ_MIN;
-	n = 4 + ((size_t)p[0] << 24 | (size_t)p[1] << 16 |
-	    (size_t)p[2] << 8 | p[3]) - in.len;
 	return n < READ_MIN ? READ_MIN : n;
 }
 
