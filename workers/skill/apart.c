@@ -112,22 +112,34 @@ apart_fork(struct apart *a)
 	return fork();
 }
 
+/* Once for all: a fork that wrote them would copy the pages of printf. */
+static void
+dirs_name(struct apart *a)
+{
+	uint32_t i;
+
+	for (i = 0; i < SKILL_PLACES; i++)
+		(void)snprintf(a->dirs[i], sizeof(a->dirs[i]), "%s/%u",
+		    a->base, i);
+}
+
 /* A temporary file system for each place: bounded, and gone with us. */
 static bool
 spaces_mount(struct apart *a)
 {
-	char	 dir[80], opts[80];
+	char	 opts[80];
 	uint32_t i;
 
 	(void)snprintf(a->base, sizeof(a->base), "/tmp");
+	dirs_name(a);
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1 ||
 	    mount("tmpfs", a->base, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
 	    "size=1m,mode=0711") == -1)
 		return false;
 	for (i = 0; i < SKILL_PLACES; i++) {
-		apart_dir(a, i, dir, sizeof(dir));
 		(void)snprintf(opts, sizeof(opts), TMPFS_OPTS, i + 1, i + 1);
-		if (mkdir(dir, 0700) == -1 || mount("tmpfs", dir, "tmpfs",
+		if (mkdir(a->dirs[i], 0700) == -1 ||
+		    mount("tmpfs", a->dirs[i], "tmpfs",
 		    MS_NOSUID | MS_NODEV | MS_NOEXEC, opts) == -1)
 			return false;
 	}
@@ -137,17 +149,15 @@ spaces_mount(struct apart *a)
 static bool
 plain_dirs(struct apart *a)
 {
-	char	 dir[80];
 	uint32_t i;
 
 	(void)snprintf(a->base, sizeof(a->base), "/tmp/xbot-skill.XXXXXX");
 	if (mkdtemp(a->base) == NULL || chmod(a->base, 0711) == -1)
 		return false;
-	for (i = 0; i < SKILL_PLACES; i++) {
-		apart_dir(a, i, dir, sizeof(dir));
-		if (mkdir(dir, 0700) == -1)
+	dirs_name(a);
+	for (i = 0; i < SKILL_PLACES; i++)
+		if (mkdir(a->dirs[i], 0700) == -1)
 			return false;
-	}
 	return true;
 }
 
@@ -184,23 +194,15 @@ apart_back(const struct apart *a)
 }
 
 void
-apart_dir(const struct apart *a, uint32_t place, char *dst, size_t size)
-{
-	(void)snprintf(dst, size, "%s/%u", a->base, place);
-}
-
-void
 apart_leave(const struct apart *a)
 {
-	char	 dir[80];
 	uint32_t i;
 
 	if (a->on)
 		return;
 	for (i = 0; i < SKILL_PLACES; i++) {
-		apart_dir(a, i, dir, sizeof(dir));
-		(void)tidy(dir);
-		(void)rmdir(dir);
+		(void)tidy(a->dirs[i]);
+		(void)rmdir(a->dirs[i]);
 	}
 	(void)rmdir(a->base);
 }

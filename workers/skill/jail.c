@@ -82,12 +82,11 @@ static int
 ruleset_make(const struct jail *j, uint32_t place, char *const *libs)
 {
 	struct priv_opts	 o;
-	char			 dir[80];
 	size_t			 i, skipped;
 
 	memset(&o, 0, sizeof(o));
-	apart_dir(j->apart, place, dir, sizeof(dir));
-	o.paths[o.npaths++] = (struct priv_path){ dir, MAY_READ | MAY_WRITE };
+	o.paths[o.npaths++] = (struct priv_path){ j->apart->dirs[place],
+	    MAY_READ | MAY_WRITE };
 	o.paths[o.npaths++] = (struct priv_path){ "/dev/null",
 	    MAY_READ | MAY_WRITE };
 	for (i = 0; files[i] != NULL && o.npaths < PRIV_MAXPATHS; i++)
@@ -202,11 +201,8 @@ jail_ids(const struct jail *j, const struct word *w)
 static void
 jail_directory(const struct jail *j, const struct word *w)
 {
-	char dir[80];
-
-	apart_dir(j->apart, w->place, dir, sizeof(dir));
 	(void)umask(077);
-	if (chdir(dir) == -1)
+	if (chdir(j->apart->dirs[w->place]) == -1)
 		verb_failed("directory");
 	if (j->rulesets[w->place] != -1 &&
 	    sandbox_landlock_enter(j->rulesets[w->place]) == -1)

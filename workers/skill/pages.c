@@ -44,15 +44,23 @@ large_up(uintptr_t at)
 	return (at + LARGE - 1) & ~(LARGE - 1);
 }
 
+void *
+pages_room(size_t n)
+{
+	void *p = mmap(NULL, n + LARGE, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : (void *)large_up((uintptr_t)p);
+}
+
 static void
 room_make(void)
 {
-	void *p = mmap(NULL, ROOM + LARGE, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = pages_room(ROOM);
 
-	if (p != MAP_FAILED) {
-		room_first = room_next = large_up((uintptr_t)p);
-		room_end = (uintptr_t)p + ROOM + LARGE;
+	if (p != NULL) {
+		room_first = room_next = (uintptr_t)p;
+		room_end = room_first + ROOM;
 	}
 }
 

@@ -113,6 +113,7 @@ interpreter_init(char *why, size_t size)
 	if (!PyStatus_Exception(st))
 		st = Py_InitializeFromConfig(&config);
 	PyConfig_Clear(&config);
+	near_start();
 	if (PyStatus_Exception(st))
 		(void)snprintf(why, size, "%s", st.err_msg != NULL ?
 		    st.err_msg : "no start");
@@ -225,9 +226,10 @@ python_fork(void)
 	pid_t pid;
 
 	PyOS_BeforeFork();
-	if ((pid = fork()) == 0)
+	if ((pid = fork()) == 0) {
+		near_run();
 		PyOS_AfterFork_Child();
-	else
+	} else
 		PyOS_AfterFork_Parent();
 	return pid;
 }

@@ -116,7 +116,8 @@ bool	 zygote_start(struct zygote *, enum priv_mode);
 
 struct apart {
 	bool	 on;
-	char	 base[64];		/* below it one directory a place */
+	char	 base[64];
+	char	 dirs[SKILL_PLACES][80];	/* below base: one a place */
 	int	 pid_space;		/* our own, to come back to; -1 */
 	uid_t	 uid;			/* of a plain zygote */
 	gid_t	 gid;
@@ -132,7 +133,6 @@ bool	 apart_enter(struct apart *);
 /* Around a fork: the child is in a pid space of its own. */
 bool	 apart_next(const struct apart *);
 void	 apart_back(const struct apart *);
-void	 apart_dir(const struct apart *, uint32_t place, char *, size_t);
 /* The zygote goes: so do the directories of a plain one. */
 void	 apart_leave(const struct apart *);
 
@@ -165,8 +165,19 @@ void	 jail_enter(const struct jail *, const struct word *, int sock);
 /* Python's arenas: see PyObjectArenaAllocator. */
 void	*pages_alloc(void *, size_t);
 void	 pages_free(void *, void *, size_t);
+/* So many bytes, from the start of a large page on; NULL: no memory. */
+void	*pages_room(size_t);
 /* All is imported: large pages, where the kernel can. */
 void	 pages_collapse(void);
+
+/* --- near.c --- */
+
+/* Python has an allocator, and the room it will have near. */
+void	 near_start(void);
+/* Whether what is allocated from now on lies there; returns what was. */
+bool	 near_set(bool);
+/* In a child, before Python: what it makes first lies there. */
+void	 near_run(void);
 
 /* --- python.c --- */
 

@@ -111,10 +111,9 @@ place_freed(uint32_t i)
 static void
 place_left(uint32_t i)
 {
-	char	 dir[80];
-	pid_t	 pid;
+	const char	*dir = apart.dirs[i];
+	pid_t		 pid;
 
-	apart_dir(&apart, i, dir, sizeof(dir));
 	if (!tidy_needed(dir)) {
 		place_freed(i);
 		return;

@@ -1,8 +1,9 @@
 # Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
 """What libraries do around a fork, as far as the zygote wants it."""
+import _random
 import contextlib
+import functools
 import os
-import random	# noqa: F401  its own hook stays: runs must not share numbers
 
 
 @contextlib.contextmanager
@@ -19,3 +20,11 @@ def no_hooks():
         yield
     finally:
         os.register_at_fork = register
+
+
+with no_hooks():
+    import random
+# Runs must not share numbers.  As random's own hook does it, without its
+# layers above the generator (see lazy.py).
+os.register_at_fork(after_in_child=functools.partial(
+    _random.Random.seed, random._inst))

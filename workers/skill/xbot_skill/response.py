@@ -11,16 +11,21 @@ import json
 # The file name of the code of skills; CPython puts it in its own texts.
 SKILL_FILE = "<string>"
 DEPTH = 50	# of a stack in an error; more is a recursion
+# What is being written: a container within itself has no end.
+within = {}
 # The encoder itself, without the layers above it (see lazy.py).
-make_encoder = json.encoder.c_make_encoder
-refuse = json.JSONEncoder().default
+encode = json.encoder.c_make_encoder(
+    within, json.JSONEncoder().default, json.encoder.encode_basestring_ascii,
+    None, ": ", ", ", False, False, True)
 
 
 def write_json(value):
     """JSON text: ASCII, NaN and infinities bare."""
-    encoder = make_encoder({}, refuse, json.encoder.encode_basestring_ascii,
-                           None, ": ", ", ", False, False, True)
-    return "".join(encoder(value, 0))
+    try:
+        return "".join(encode(value, 0))
+    except BaseException:
+        within.clear()
+        raise
 
 
 class Failure:

@@ -40,6 +40,8 @@ class SkillTimeout(BaseException):
     ordinary handler of the skill does not take it for its own."""
 
 
+# They hold nothing back (see python.c), unless the skill puts in others.
+STREAMS = {"stdout": sys.stdout, "stderr": sys.stderr}
 # Is a skill running, that a SIGALRM may interrupt?
 running = [False]
 
@@ -139,8 +141,10 @@ def out_of_memory(error):
 
 def flush():
     """What the skill printed: the process ends without any finaliser."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BaseException:
-            pass	# closed or replaced by the skill: its own loss
+    for name, ours in STREAMS.items():
+        stream = getattr(sys, name, None)
+        if stream is not ours:
+            try:
+                stream.flush()
+            except BaseException:
+                pass	# closed, or no stream at all: the skill's own loss
