@@ -48,7 +48,7 @@
 #define RUN_FIRST	((size_t)32 << 10)	/* what any run comes to */
 #define ROOM		(PACKAGE_ROOM + RUN_ROOM)
 
-static PyMemAllocatorEx	 below;		/* Python's own */
+static PyMemAllocatorEx	 objects, memory;	/* Python's own */
 static bool		 near_on;
 static uint8_t		*room;		/* ROOM bytes; NULL: none */
 static uint8_t		*next, *end;	/* of the part that is filled */
@@ -77,8 +77,10 @@ fits(const uint8_t *at, size_t n)
 static void *
 near_malloc(void *ctx, size_t n)
 {
+	const PyMemAllocatorEx *below = ctx;
+
 	if (!fits(next, n))
-		return below.malloc(below.ctx, n);
+		return below->malloc(below->ctx, n);
 	last = next;
 	next += taken(n);
 	return last;
@@ -87,21 +89,24 @@ near_malloc(void *ctx, size_t n)
 static void *
 near_calloc(void *ctx, size_t count, size_t each)
 {
-	size_t n;
+	const PyMemAllocatorEx	*below = ctx;
+	size_t			 n;
 
 	if (__builtin_mul_overflow(count, each, &n) || !fits(next, n))
-		return below.calloc(below.ctx, count, each);
+		return below->calloc(below->ctx, count, each);
 	return memset(near_malloc(ctx, n), 0, n);
 }
 
 static void
 near_free(void *ctx, void *p)
 {
+	const PyMemAllocatorEx *below = ctx;
+
 	if (!is_near(p)) {
-		below.free(below.ctx, p);
+		below->free(below->ctx, p);
 		return;
 	}
-	if (p == last) {
+	if (near_on && p == last) {
 		next = last;
 		last = NULL;
 	}
@@ -111,45 +116,50 @@ near_free(void *ctx, void *p)
 static void *
 near_realloc(void *ctx, void *p, size_t n)
 {
-	size_t	 most = (size_t)(next - (uint8_t *)p);
-	void	*q;
+	const PyMemAllocatorEx	*below = ctx;
+	size_t			 most;
+	void			*q;
 
 	if (p == NULL)
 		return near_malloc(ctx, n);
 	if (!is_near(p))
-		return below.realloc(below.ctx, p, n);
+		return below->realloc(below->ctx, p, n);
 	if (p == last && fits(last, n)) {
 		next = last + taken(n);
 		return p;
 	}
+	most = (size_t)(next - (uint8_t *)p);
 	if ((q = near_malloc(ctx, n)) != NULL)
 		memcpy(q, p, n < most ? n : most);
 	return q;
 }
 
+static void
+hook(PyMemAllocatorDomain which, PyMemAllocatorEx *below)
+{
+	PyMemAllocatorEx near = { below, near_malloc, near_calloc,
+	    near_realloc, near_free };
+
+	PyMem_GetAllocator(which, below);
+	PyMem_SetAllocator(which, &near);
+}
+
 void
 near_start(void)
 {
-	PyMemAllocatorEx near = { NULL, near_malloc, near_calloc,
-	    near_realloc, near_free };
-
 	if ((room = pages_room(ROOM)) == NULL)
 		return;
 	next = room;
 	end = room + PACKAGE_ROOM;
-	PyMem_GetAllocator(PYMEM_DOMAIN_OBJ, &below);
-	PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &near);
-	PyMem_SetAllocator(PYMEM_DOMAIN_MEM, &near);
+	hook(PYMEM_DOMAIN_OBJ, &objects);
+	hook(PYMEM_DOMAIN_MEM, &memory);
 }
 
-bool
+void
 near_set(bool on)
 {
-	bool was = near_on;
-
 	near_on = on;
 	last = NULL;
-	return was;
 }
 
 /* The pages that every run fills come at once: a fault costs more than a
@@ -162,5 +172,5 @@ near_run(void)
 	next = room + PACKAGE_ROOM;
 	end = next + RUN_ROOM;
 	(void)madvise(next, RUN_FIRST, MADV_POPULATE_WRITE);
-	(void)near_set(true);
+	near_set(true);
 }

@@ -64,6 +64,29 @@ static const char bootstrap[] =
     "gc.collect()\n"
     "gc.freeze()\n";
 
+/* near_set() for the package, which says what shall lie there. */
+static PyObject *
+set_near(PyObject *self, PyObject *on)
+{
+	near_set(PyObject_IsTrue(on) == 1);
+	Py_RETURN_NONE;
+}
+
+static PyMethodDef near_methods[] = {
+	{ "near_set", set_near, METH_O, NULL },
+	{ NULL, NULL, 0, NULL }
+};
+static struct PyModuleDef near_module = {
+	PyModuleDef_HEAD_INIT, .m_name = "_xbot_near",
+	.m_methods = near_methods
+};
+
+static PyObject *
+near_module_init(void)
+{
+	return PyModule_Create(&near_module);
+}
+
 static bool
 package_find(char *dir, size_t size)
 {
@@ -101,6 +124,7 @@ interpreter_init(char *why, size_t size)
 	if (access(XBOT_SKILL_VENV "/bin/python3", X_OK) == 0)
 		program = XBOT_SKILL_VENV "/bin/python3";
 	PyObject_SetArenaAllocator(&arenas);
+	(void)PyImport_AppendInittab("_xbot_near", near_module_init);
 	PyPreConfig_InitIsolatedConfig(&pre);
 	pre.utf8_mode = 1;
 	st = Py_PreInitialize(&pre);
@@ -282,9 +306,9 @@ read_text(size_t len, bool none)
 
 	if (len == 0 && none)
 		Py_RETURN_NONE;
-	if ((text = malloc(len + 1)) != NULL && read_all(text, len))
+	if ((text = PyMem_Malloc(len + 1)) != NULL && read_all(text, len))
 		o = PyUnicode_DecodeUTF8(text, (Py_ssize_t)len, "replace");
-	free(text);
+	PyMem_Free(text);
 	return o;
 }
 

@@ -174,8 +174,8 @@ void	 pages_collapse(void);
 
 /* Python has an allocator, and the room it will have near. */
 void	 near_start(void);
-/* Whether what is allocated from now on lies there; returns what was. */
-bool	 near_set(bool);
+/* Whether what Python allocates from now on lies there. */
+void	 near_set(bool);
 /* In a child, before Python: what it makes first lies there. */
 void	 near_run(void);
 

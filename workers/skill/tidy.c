@@ -38,18 +38,27 @@ is_dots(const char *name)
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
+/* After each run, so without what opendir(3) allocates: the zygote writes to
+ * few pages, for each that it shares with a child is copied. */
 bool
 tidy_needed(const char *dir)
 {
-	struct dirent	*e;
-	DIR		*d = opendir(dir);
+	_Alignas(struct dirent64) char	 bytes[512];
+	const struct dirent64		*e;
+	ssize_t				 n, at;
+	int				 fd;
+	bool				 empty = true;
 
-	if (d == NULL)
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
 		return true;
-	while ((e = readdir(d)) != NULL && is_dots(e->d_name))
-		continue;
-	(void)closedir(d);
-	return e != NULL;
+	while (empty && (n = getdents64(fd, bytes, sizeof(bytes))) > 0)
+		for (at = 0; empty && at < n; at += e->d_reclen) {
+			e = (const struct dirent64 *)(bytes + at);
+			empty = is_dots(e->d_name);
+		}
+	(void)close(fd);
+	return !empty || n == -1;
 }
 
 /* A directory may have been locked against us.  Links are unlinked before

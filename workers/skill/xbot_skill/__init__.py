@@ -12,6 +12,12 @@ Nothing here protects anybody from the skill: the jail does.  The policies
 from .forks import no_hooks
 
 with no_hooks():
-    from .runner import prepare, rehearse, run
+    from .near import load_codes, modules_near
+
+    load_codes(__name__, __path__[0])
+    from . import libraries
+
+    with modules_near(__path__[0]):
+        from .runner import prepare, rehearse, run
 
 __all__ = ["prepare", "rehearse", "run"]

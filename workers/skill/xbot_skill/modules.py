@@ -17,7 +17,7 @@ DENIED = frozenset("""
 DENIED_TOO = frozenset("""
     _ctypes _frozen_importlib _frozen_importlib_external _imp
     _multiprocessing _pickle _posixsubprocess _signal _thread imp nt posix
-    zipimport __main__ xbot_skill
+    zipimport __main__ _xbot_near xbot_skill
 """.split())
 
 ALLOWED = frozenset("""

@@ -1,6 +1,5 @@
 # Copyright (c) 2026 The xbot-supervisor authors.  Licence: ISC, see COPYING.
 """One run: from the body of the request to the bytes of the answer."""
-import importlib
 import os
 import signal
 import sys
@@ -13,15 +12,6 @@ from .bot import Bot
 from .forks import no_hooks
 from .policy import HOME, executor
 
-# What skills are likely to import, and is not here anyway.
-PRELOADED = """
-    asyncio base64 calendar cmath collections contextlib copy csv dataclasses
-    datetime decimal difflib email.message enum fractions functools glob
-    hashlib heapq hmac html http.client io ipaddress itertools json math
-    mimetypes operator pathlib pprint random re requests secrets statistics
-    string textwrap time types typing unicodedata urllib.request uuid
-    xml.etree.ElementTree zoneinfo
-""".split()
 OK, MALFORMED, INCOMPLETE = 200, 400, 500
 REMINDER = 0.2	# seconds: between one SkillTimeout and the next
 # When even the answer to a failure fails: no memory, most likely.
@@ -60,11 +50,6 @@ def prepare():
     is made in a run that can be made here, and some rehearsals leave the
     interpreter's own caches filled.
     """
-    for name in PRELOADED:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            pass	# not installed: then no skill can want it
     tls_context(verify=True)
     tempfile.tempdir = os.curdir	# a run's own directory
     signal.signal(signal.SIGALRM, expire)
