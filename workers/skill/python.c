@@ -235,6 +235,8 @@ python_start(char *why, size_t size)
 	if (!interpreter_init(why, size) || !package_import(why, size))
 		return false;
 	libs_find();
+	/* What was freed lies about for reuse; a run's objects shall be near. */
+	(void)PyGC_Collect();
 	return true;
 }
 

@@ -9,12 +9,15 @@ raises; rehearse() may come before it, while the child waits.
 Nothing here protects anybody from the skill: the jail does.  The policies
 (policy.py) keep honest skills to the documented rules.
 """
+from .near import load_codes, modules_near, near
+
+load_codes(__name__, __path__[0])
 from .forks import no_hooks
 
 with no_hooks():
-    from .near import load_codes, modules_near
-
-    load_codes(__name__, __path__[0])
+    import enum
+    with near():
+        import signal
     from . import libraries
 
     with modules_near(__path__[0]):

@@ -9,7 +9,6 @@ import contextlib
 import gc
 import marshal
 import os
-import pkgutil
 import sys
 from importlib.machinery import FileFinder, SourceFileLoader
 
@@ -44,11 +43,13 @@ def load_codes(package, directory):
     """The code of all modules of the package; of what is needed to compile
     it, nothing lies in between."""
     compiled = {}
-    for module in pkgutil.iter_modules([directory]):
-        name = f"{package}.{module.name}"
-        path = os.path.join(directory, module.name + ".py")
-        code = SourceFileLoader(name, path).get_code(name)
-        compiled[name] = marshal.dumps(code)
+    for file in os.listdir(directory):
+        stem, suffix = os.path.splitext(file)
+        if suffix == ".py":
+            name = f"{package}.{stem}"
+            path = os.path.join(directory, file)
+            code = SourceFileLoader(name, path).get_code(name)
+            compiled[name] = marshal.dumps(code)
     with near():
         for name, code in compiled.items():
             Loader.codes[name] = marshal.loads(code)
