@@ -15,7 +15,7 @@ load_codes(__name__, __path__[0])
 from .forks import no_hooks
 
 with no_hooks():
-    import enum
+    import enum	# signal's; every run uses signal, and hardly any enum
     with near():
         import signal
     from . import libraries
