@@ -51,8 +51,8 @@
 static PyMemAllocatorEx	 objects, memory;	/* Python's own */
 static bool		 near_on;
 static uint8_t		*room;		/* ROOM bytes; NULL: none */
-static uint8_t		*next, *end;	/* of the part that is filled */
-static uint8_t		*last;		/* NULL: not to be used again */
+static uint8_t		*next, *end;	/* of the part that is being filled */
+static uint8_t		*last;		/* before next; NULL: was freed */
 
 static bool
 is_near(const void *p)
@@ -60,7 +60,7 @@ is_near(const void *p)
 	return (uintptr_t)p - (uintptr_t)room < ROOM;
 }
 
-/* Nothing takes ALIGN, too: each has an address of its own. */
+/* Nothing takes room, too: each has an address of its own. */
 static size_t
 taken(size_t n)
 {
@@ -106,7 +106,7 @@ near_free(void *ctx, void *p)
 		below->free(below->ctx, p);
 		return;
 	}
-	if (near_on && p == last) {
+	if (p == last) {
 		next = last;
 		last = NULL;
 	}
@@ -162,8 +162,8 @@ near_set(bool on)
 	last = NULL;
 }
 
-/* The pages that every run fills come at once: a fault costs more than a
- * page.  A kernel that cannot do this brings them one by one. */
+/* The pages that every run fills come at once, without a fault each; a kernel
+ * that cannot do this brings them one by one. */
 void
 near_run(void)
 {

@@ -66,14 +66,14 @@ static const char bootstrap[] =
 
 /* near_set() for the package, which says what shall lie there. */
 static PyObject *
-set_near(PyObject *self, PyObject *on)
+on_near_set(PyObject *self, PyObject *on)
 {
 	near_set(PyObject_IsTrue(on) == 1);
 	Py_RETURN_NONE;
 }
 
 static PyMethodDef near_methods[] = {
-	{ "near_set", set_near, METH_O, NULL },
+	{ "near_set", on_near_set, METH_O, NULL },
 	{ NULL, NULL, 0, NULL }
 };
 static struct PyModuleDef near_module = {

@@ -172,7 +172,7 @@ void	 pages_collapse(void);
 
 /* --- near.c --- */
 
-/* Python has an allocator, and the room it will have near. */
+/* Python has its allocators: ours comes before them. */
 void	 near_start(void);
 /* Whether what Python allocates from now on lies there. */
 void	 near_set(bool);

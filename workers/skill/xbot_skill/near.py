@@ -65,3 +65,4 @@ def modules_near(directory):
             yield
     finally:
         del sys.path_importer_cache[directory]
+        Loader.codes.clear()	# of those that were imported before
