@@ -43,7 +43,7 @@
 #define MADV_POPULATE_WRITE	23	/* madvise(2), since Linux 5.14 */
 #endif
 #define ALIGN		((size_t)16)		/* as Python aligns */
-#define PACKAGE_ROOM	((size_t)2 << 20)	/* a large page: pages.c */
+#define PACKAGE_ROOM	((size_t)4 << 20)	/* 1.9 MB of it with 3.11 */
 #define RUN_ROOM	((size_t)256 << 10)
 #define RUN_FIRST	((size_t)32 << 10)	/* what any run comes to */
 #define ROOM		(PACKAGE_ROOM + RUN_ROOM)

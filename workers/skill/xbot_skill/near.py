@@ -43,7 +43,7 @@ def load_codes(package, directory):
     """The code of all modules of the package; of what is needed to compile
     it, nothing lies in between."""
     compiled = {}
-    for file in os.listdir(directory):
+    for file in sorted(os.listdir(directory)):
         stem, suffix = os.path.splitext(file)
         if suffix == ".py":
             name = f"{package}.{stem}"
