@@ -23,15 +23,7 @@
 #include <string.h>
 
 #include "base/base64.h"
-
-static int	 failures;
-
-#define CHECK(x) do {							\
-	if (!(x)) {							\
-		printf("%s:%d: %s\n", __FILE__, __LINE__, #x);		\
-		failures++;						\
-	}								\
-} while (0)
+#include "tests/unit/check.h"
 
 static void	 vectors(void);
 static void	 refuses(void);
@@ -74,10 +66,8 @@ refuses(void)
 	size_t	 i;
 
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		if (base64_decode(dst, bad[i], strlen(bad[i])) != -1) {
+		if (!CHECK(base64_decode(dst, bad[i], strlen(bad[i])) == -1))
 			printf("accepted %s\n", bad[i]);
-			failures++;
-		}
 	CHECK(base64_decode(dst, "Zm9\0", 4) == -1);
 }
 
@@ -125,5 +115,5 @@ main(void)
 	vectors();
 	refuses();
 	pieces();
-	return failures != 0;
+	return checks_end();
 }

@@ -39,19 +39,10 @@
 #include "supervisor/front/error.h"
 #include "supervisor/front/http.h"
 #include "supervisor/front/http_int.h"
+#include "tests/unit/check.h"
 #include "tests/unit/turns.h"
 
 #define MIB	(1024 * 1024)
-
-static int	 failures, checks;
-
-#define CHECK(x) do {							\
-	checks++;							\
-	if (!(x)) {							\
-		printf("%s:%d: %s\n", __FILE__, __LINE__, #x);		\
-		failures++;						\
-	}								\
-} while (0)
 
 /* What the handlers saw. */
 static struct {
@@ -436,17 +427,14 @@ refuses(void)
 			/* 413 of "fffff" needs its bytes */
 			if (refusals[i].status == 413 && st == 0)
 				continue;
-			if (st != refusals[i].status || !closed ||
-			    strstr(answer, "\r\nX-Request-Id: ") == NULL ||
-			    strstr(answer, "\"error\":{\"code\":\"") == NULL ||
-			    strstr(answer, "\r\nConnection: close") == NULL) {
+			if (!CHECK(st == refusals[i].status && closed &&
+			    strstr(answer, "\r\nX-Request-Id: ") != NULL &&
+			    strstr(answer, "\"error\":{\"code\":\"") != NULL &&
+			    strstr(answer, "\r\nConnection: close") != NULL))
 				printf("refusal %zu step %zu: %d not %d, "
 				    "closed %d\n%s\n%s\n", i, steps[k], st,
 				    refusals[i].status, closed,
 				    refusals[i].req, answer);
-				failures++;
-			}
-			checks++;
 		}
 	}
 	st = ask("GET / HTTP/1.1\r\nHost: x\r\nA: b\0c\r\n\r\n", 35, 99, NULL);
@@ -1159,11 +1147,10 @@ upgrades(void)
 		memset(&seen, 0, sizeof(seen));
 		st = ask(tab[i].req, strlen(tab[i].req), i % 2 ? 1 : 1000,
 		    NULL);
-		if (st != tab[i].status || strstr(answer, tab[i].text) ==
-		    NULL || strstr(answer, "X-Request-Id: ") == NULL) {
+		if (!CHECK(st == tab[i].status &&
+		    strstr(answer, tab[i].text) != NULL &&
+		    strstr(answer, "X-Request-Id: ") != NULL))
 			printf("upgrade %zu: %d\n%s\n", i, st, answer);
-			failures++;
-		}
 		CHECK(seen.upgraded == (st == 101) &&
 		    seen.done == (st != 101 && seen.begun));
 	}
@@ -1233,6 +1220,5 @@ main(void)
 	http_server_free(srv);
 	CHECK(fds() == before);
 	event_base_free(base);
-	printf("http: %d checks, %d failures\n", checks, failures);
-	return failures != 0;
+	return checks_end();
 }

@@ -23,15 +23,7 @@
 #include <string.h>
 
 #include "base/json.h"
-
-static int	 failures;
-
-#define CHECK(x) do {							\
-	if (!(x)) {							\
-		printf("%s:%d: %s\n", __FILE__, __LINE__, #x);		\
-		failures++;						\
-	}								\
-} while (0)
+#include "tests/unit/check.h"
 
 static void	 reads(void);
 static void	 gets(void);
@@ -78,11 +70,9 @@ reads(void)
 		copy = malloc(strlen(texts[i].text) + 1);
 		memcpy(copy, texts[i].text, strlen(texts[i].text));
 		j = json_parse(copy, strlen(texts[i].text), 0, &why);
-		if ((j != NULL) != texts[i].good) {
+		if (!CHECK((j != NULL) == texts[i].good))
 			printf("%s: %s\n", texts[i].text,
 			    j != NULL ? "accepted" : why);
-			failures++;
-		}
 		json_free(j);
 		free(copy);
 	}
@@ -200,7 +190,7 @@ writes(void)
 	jsonw_end(&w);
 	CHECK(jsonw_ok(&w));
 	CHECK(b.len == strlen(want) && memcmp(buf_data(&b), want, b.len) == 0);
-	if (failures)
+	if (failed)
 		printf("%.*s\n", (int)b.len, (char *)buf_data(&b));
 	j = json_parse((char *)buf_data(&b), b.len, 0, &why);
 	CHECK(j != NULL);
@@ -223,5 +213,5 @@ main(void)
 	gets();
 	limits();
 	writes();
-	return failures != 0;
+	return checks_end();
 }

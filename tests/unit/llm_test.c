@@ -25,27 +25,13 @@
 #include <string.h>
 
 #include "supervisor/front/llm.h"
-
-#define CHECK(x) check((x), #x, __LINE__)
-
-static int	 passed, failed;
+#include "tests/unit/check.h"
 
 struct turn {
 	struct llm_stream	*s;
 	struct buf		 out;
 	struct llm_why		 why;
 };
-
-static void
-check(bool ok, const char *text, int line)
-{
-	if (ok)
-		passed++;
-	else {
-		failed++;
-		printf("not ok line %d: %s\n", line, text);
-	}
-}
 
 static bool
 on_event(void *arg, const struct sse_event *e)
@@ -236,6 +222,5 @@ main(void)
 	test_models();
 	test_errors();
 	test_too_long();
-	printf("%d passed, %d failed, 0 skipped\n", passed, failed);
-	return failed != 0;
+	return checks_end();
 }

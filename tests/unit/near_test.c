@@ -28,20 +28,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/check.h"
 #include "workers/skill/skill.h"
 
 #define SLOTS	256
 #define STEPS	200000
 #define BIG	20000
-
-static int	 failures;
-
-#define CHECK(x) do {							\
-	if (!(x)) {							\
-		printf("%s:%d: %s\n", __FILE__, __LINE__, #x);		\
-		failures++;						\
-	}								\
-} while (0)
 
 static struct slot {
 	uint8_t	*p;
@@ -187,5 +179,5 @@ main(void)
 	side_by_side();
 	off();
 	near_set(false);
-	return failures != 0;
+	return checks_end();
 }

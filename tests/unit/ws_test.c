@@ -35,19 +35,10 @@
 #include "base/log.h"
 #include "base/ws.h"
 #include "base/ws_client.h"
+#include "tests/unit/check.h"
 #include "tests/unit/turns.h"
 
 #define MIB	(1024 * 1024)
-
-static int	 failures, checks;
-
-#define CHECK(x) do {							\
-	checks++;							\
-	if (!(x)) {							\
-		printf("%s:%d: %s\n", __FILE__, __LINE__, #x);		\
-		failures++;						\
-	}								\
-} while (0)
 
 /* What one side saw. */
 struct side {
@@ -396,12 +387,10 @@ refuses(void)
 			fd = begin(&s, tab[i].flags);
 			put(fd, tab[i].bytes, tab[i].len, k ? 1 : 100);
 			eof = get(fd, 30);
-			if (!(tab[i].flags & WS_CLIENT) && (!eof ||
-			    close_code() != tab[i].code)) {
+			if (!(tab[i].flags & WS_CLIENT) && !CHECK(eof &&
+			    close_code() == tab[i].code))
 				printf("refusal %zu: %d not %d, eof %d\n", i,
 				    close_code(), tab[i].code, eof);
-				failures++;
-			}
 			CHECK(ws_send(s.ws, WS_TEXT, 1, "x", 1) == -1);
 			close(fd);
 			turns_ms(4);
@@ -752,14 +741,11 @@ client_side(void)
 			put(fd, text, strlen(text), step);
 			free(text);
 			turns_ms(2);
-			if (cl.opened != (tab[i].status == -1) ||
-			    cl.failed == cl.opened || (cl.failed &&
-			    cl.status != tab[i].status)) {
+			if (!CHECK(cl.opened == (tab[i].status == -1) &&
+			    cl.failed != cl.opened && (!cl.failed ||
+			    cl.status == tab[i].status)))
 				printf("answer %zu: opened %d, status %d, "
 				    "%s\n", i, cl.opened, cl.status, cl.why);
-				failures++;
-			}
-			checks++;
 			if (i == 0)
 				CHECK(s.messages == 1 && s.len == 2 &&
 				    strcmp(cl.proto, "b") == 0);
@@ -911,6 +897,5 @@ main(void)
 	CHECK(after <= heap + 16384);
 	CHECK(fds() == before);
 	event_base_free(base);
-	printf("ws: %d checks, %d failures\n", checks, failures);
-	return failures != 0;
+	return checks_end();
 }
