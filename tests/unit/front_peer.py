@@ -184,6 +184,15 @@ class World:
             self.turn(0.02)
             self.tell_tokens()
 
+    def readable(self, sock, timeout=20):
+        """Plays the peers until something comes from that client's socket:
+        its answer may wait for what only they know."""
+        end = time.monotonic() + timeout
+        while not select.select([sock], [], [], 0)[0]:
+            if time.monotonic() > end:
+                raise TimeoutError('no answer')
+            self.settle(0.02)
+
     def stop(self):
         self.parent.send('stop')
         end = time.monotonic() + 8

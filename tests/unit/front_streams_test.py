@@ -191,7 +191,7 @@ class Lines:
         info(self.job, self.job.start.task, **more)
 
     def begin(self):
-        self.w.settle(0.05)
+        self.w.readable(self.c.sock)
         self.r = self.c.getresponse()
         eq((self.r.status, self.r.getheader('Content-Type')),
            (200, 'application/x-ndjson'))
@@ -398,7 +398,7 @@ class Socket(Frames):
 
     def answer(self):
         """The answer's head"""
-        self.w.settle(0.05)
+        self.w.readable(self.s)
         while b'\r\n\r\n' not in self.buf:
             data = self.s.recv(4096)
             assert data, self.buf
@@ -684,7 +684,7 @@ class Listener:
         self.c = http.client.HTTPConnection('127.0.0.1', w.port, timeout=20)
         self.c.request('GET', path,
                        headers={'Authorization': 'Bearer ' + token})
-        w.settle(0.1)
+        w.readable(self.c.sock)
         self.r = self.c.getresponse()
         if self.r.status == 200:
             eq(self.r.getheader('Content-Type'), 'text/event-stream')
