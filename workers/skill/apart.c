@@ -23,13 +23,16 @@
  * Runs in: skill before its privileges (apart_fork), the zygote.
  */
 
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
@@ -43,6 +46,10 @@
 #include "workers/skill/skill.h"
 
 #define SPACES	(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC)
+
+/* Directories of a plain zygote, which holds its own by a lock. */
+#define PLAIN_TOP	"/tmp"
+#define PLAIN_NAME	"xbot-runs."
 
 /* Of a place's directory: what all its files may hold, and how many. */
 #define TMPFS_OPTS	"size=64m,nr_inodes=4096,mode=0700,uid=%u,gid=%u"
@@ -146,13 +153,71 @@ spaces_mount(struct apart *a)
 	return true;
 }
 
+/* A directory of ours that nobody holds: -1, or a descriptor that holds it. */
+static int
+plain_hold(const char *dir)
+{
+	struct stat	 st;
+	int		 fd;
+
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return -1;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 &&
+	    st.st_uid == geteuid() && st.st_nlink > 0)
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
+/* What zygotes left that were killed. */
+static void
+plain_sweep(void)
+{
+	struct dirent	*e;
+	char		 dir[64];
+	DIR		*d = opendir(PLAIN_TOP);
+	int		 fd;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (fnmatch(PLAIN_NAME "??????", e->d_name, 0) != 0)
+			continue;
+		(void)snprintf(dir, sizeof(dir), PLAIN_TOP "/%.40s",
+		    e->d_name);
+		if ((fd = plain_hold(dir)) == -1)
+			continue;
+		(void)tidy(dir);
+		(void)rmdir(dir);
+		(void)close(fd);
+	}
+	if (d != NULL)
+		(void)closedir(d);
+}
+
+/* Held until the zygote ends, however it does: a sweep that took it before we
+ * did leaves it without a link, and there is another name. */
+static bool
+plain_base(struct apart *a)
+{
+	int tries = 10, fd = -1;
+
+	while (fd == -1 && tries-- > 0) {
+		(void)snprintf(a->base, sizeof(a->base), PLAIN_TOP "/"
+		    PLAIN_NAME "XXXXXX");
+		if (mkdtemp(a->base) == NULL)
+			return false;
+		fd = plain_hold(a->base);
+	}
+	return fd != -1 && chmod(a->base, 0711) == 0;
+}
+
 static bool
 plain_dirs(struct apart *a)
 {
 	uint32_t i;
 
-	(void)snprintf(a->base, sizeof(a->base), "/tmp/xbot-skill.XXXXXX");
-	if (mkdtemp(a->base) == NULL || chmod(a->base, 0711) == -1)
+	plain_sweep();
+	if (!plain_base(a))
 		return false;
 	dirs_name(a);
 	for (i = 0; i < SKILL_PLACES; i++)
