@@ -307,7 +307,7 @@ def test_client_gone(t, s):
 def test_worker_killed(t, s):
     for name in ("worker", "zygote"):
         ups = s.ups()
-        base = os.path.dirname(os.readlink(f"/proc/{children(s.zygote)[0]}/cwd"))
+        base = os.path.dirname(wait_for("a spare", s.spare_directory))
         os.kill(getattr(s, name), 9)
         a = s.run("bot.reply(1)")
         t.eq((a.status, a.headers["content-type"]), (200, MEDIA),
