@@ -294,6 +294,20 @@ def test_many(t, s):
     t.eq(wrong, [], "80 at once")
 
 
+def test_threads(t, s):
+    """Twelve that wait at the same time, in memory as it is usually given."""
+    with SkillRunner(build) as other:
+        a = other.run("import queue\n"
+                      "from concurrent.futures import ThreadPoolExecutor\n"
+                      "q = queue.Queue()\n"
+                      "with ThreadPoolExecutor(12) as pool:\n"
+                      "    got = [pool.submit(q.get) for _ in range(12)]\n"
+                      "    for n in range(12): q.put(n)\n"
+                      "bot.reply(sum(g.result() for g in got))")
+        t.eq((a.replies, a.error), (["66"], None), "threads")
+        verdict(t, other)
+
+
 def test_client_gone(t, s):
     """Nobody waits: its run ends."""
     try:

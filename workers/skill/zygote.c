@@ -27,6 +27,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -238,6 +239,11 @@ zygote_enter(char *text, size_t size)
 
 	(void)clearenv();
 	(void)signal(SIGXFSZ, SIG_IGN);
+#ifdef M_ARENA_MAX
+	/* Each further one takes 128 MiB of a run's addresses: seven threads
+	 * would use up what a run may have, and hold nothing. */
+	(void)mallopt(M_ARENA_MAX, 1);
+#endif
 	oom_first();
 	if (!apart_enter(&apart)) {
 		(void)snprintf(text, size, "namespaces: %s", strerror(errno));
