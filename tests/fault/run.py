@@ -318,6 +318,23 @@ def test_reload_workers(t, sup):
     t.ok("remote" in sup.roles(), "it is up")
 
 
+def test_reload_audit(t, sup):
+    """A trail that cannot be written is a fault like the others."""
+    first = os.path.join(sup.dir, "first.jsonl")
+    sup.configure(f'audit log "{first}"')
+    t.eq(sup.admin("reload").returncode, 0, "an audit log")
+    sup.configure(f'limit json 64K\naudit log "{sup.conf}/trail"')
+    got = sup.admin("reload")
+    t.ok(got.returncode == 1 and b"audit log" in got.stderr,
+         "one that cannot be opened is refused", got)
+    t.eq(sup.connect().exec("bob", "true", stdin="x" * 100000).status, 200,
+         "nothing has changed")
+    with open(first, encoding="utf-8") as f:
+        t.ok('"what":"exec"' in f.read(), "the old one is written on")
+    sup.configure("")
+    t.eq(sup.admin("reload").returncode, 0, "without it")
+
+
 def test_stop_in_flight(t, sup):
     flights = [Flight(sup, "bob"), Flight(sup, "bob", True)]
     sup.process.send_signal(signal.SIGTERM)
