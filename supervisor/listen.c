@@ -44,6 +44,8 @@ struct listener {
 	uint32_t		 flags;		/* enum listener_flags */
 	uint32_t		 next_flags;	/* by the newest configuration */
 	char			 name[128];	/* address, or path */
+	sa_family_t		 family;
+	uint16_t		 port;		/* 0: a path */
 	int			 fd;
 	bool			 wanted;	/* by the newest configuration */
 	bool			 fresh;		/* not handed out yet */
@@ -72,14 +74,14 @@ static const struct {
 	{ LISTENER_WS, ", runners only" },
 };
 
-static bool
+static struct listener *
 listener_add(enum role role, uint32_t flags, const char *name, int fd)
 {
 	struct listener *l;
 
 	if ((l = calloc(1, sizeof(*l))) == NULL) {
 		close(fd);
-		return false;
+		return NULL;
 	}
 	l->role = role;
 	l->flags = l->next_flags = flags;
@@ -87,7 +89,7 @@ listener_add(enum role role, uint32_t flags, const char *name, int fd)
 	l->wanted = l->fresh = true;
 	snprintf(l->name, sizeof(l->name), "%s", name);
 	TAILQ_INSERT_TAIL(&listeners, l, entry);
-	return true;
+	return l;
 }
 
 /* One that is open already stays so, whatever it serves from now on. */
@@ -127,11 +129,32 @@ listener_flags(const struct conf_listen *cl)
 	return flags;
 }
 
+/*
+ * A reload may widen an address, 127.0.0.1 to 0.0.0.0, or narrow it: the old
+ * one is open until nothing can fail any more, and must not be in the way.
+ */
+static bool
+port_share(const struct conf_listen *cl)
+{
+	struct listener	*l;
+	int		 on = 1;
+	bool		 ours = false;
+
+	TAILQ_FOREACH(l, &listeners, entry) {
+		if (l->port != cl->port || l->family != cl->ss.ss_family)
+			continue;
+		setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+		ours = true;
+	}
+	return ours;
+}
+
 static bool
 tcp_open(const struct conf_listen *cl, uint32_t flags)
 {
-	char		name[128];
-	int		fd, on = 1;
+	struct listener	*l;
+	char		 name[128];
+	int		 fd, on = 1;
 
 	snprintf(name, sizeof(name), "%s port %u", cl->host, cl->port);
 	if (listener_keep(name, flags))
@@ -141,7 +164,7 @@ tcp_open(const struct conf_listen *cl, uint32_t flags)
 	if (fd == -1)
 		goto fail;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (cl->flags & CONF_LISTEN_SHARED)
+	if (port_share(cl) || cl->flags & CONF_LISTEN_SHARED)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	if (cl->ss.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
@@ -150,7 +173,11 @@ tcp_open(const struct conf_listen *cl, uint32_t flags)
 		goto fail;
 	log_info("listening on %s%s%s", name, flags & LISTENER_TLS ?
 	    ", TLS" : "", serves_text(flags));
-	return listener_add(ROLE_FRONT, flags, name, fd);
+	if ((l = listener_add(ROLE_FRONT, flags, name, fd)) == NULL)
+		return false;
+	l->family = cl->ss.ss_family;
+	l->port = cl->port;
+	return true;
 fail:
 	log_error("listen on %s", name);
 	if (fd != -1)
@@ -230,7 +257,7 @@ control_open(const struct conf *conf)
 		return false;
 	}
 	return listener_add(ROLE_CONTROL, LISTENER_API | LISTENER_UNIX,
-	    sun.sun_path, fd);
+	    sun.sun_path, fd) != NULL;
 }
 
 /*

@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,7 +23,8 @@ sys.path[:0] = [os.path.join(HERE, "../lib"), os.path.join(HERE,
 
 from execs import bad, good
 from xbot import (ROLES, ROOT, Client, Supervisor, Tap, alive, children,
-                  marked, ours_below, sanitized, tests_of, verdict, wait_for)
+                  free_port, marked, ours_below, sanitized, tests_of, verdict,
+                  wait_for)
 
 HONEST = {"EOFFLINE", "EIO", "ETIMEDOUT"}
 
@@ -316,6 +318,34 @@ def test_reload_workers(t, sup):
     t.eq(sup.admin("reload").returncode, 0, "runners again")
     wait_for("readiness with them", lambda: workers() == (200, True))
     t.ok("remote" in sup.roles(), "it is up")
+
+
+def test_reload_address(t, sup):
+    """The same port on more addresses, or fewer, while the old one is open."""
+    port = free_port()
+
+    def reload(host, name):
+        sup.configure(f"listen on {host} port {port}" if host else "")
+        got = sup.admin("reload")
+        t.eq((got.returncode, got.stderr), (0, b""), name)
+
+    def answers(address):
+        try:
+            with socket.create_connection((address, port), 5) as s:
+                s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                return s.recv(4096).startswith(b"HTTP/1.1 200")
+        except OSError:
+            return False
+
+    for host, name, other in (("127.0.0.1", "loopback", False),
+                              ("0.0.0.0", "every address instead", True),
+                              ("127.0.0.1", "loopback again", False)):
+        reload(host, name)
+        wait_for(name, lambda: answers("127.0.0.2") == other and
+                 answers("127.0.0.1"))
+        t.ok(True, f"{name}: it is served, and nothing else")
+    reload("", "neither")
+    t.ok(not answers("127.0.0.1"), "and nobody listens")
 
 
 def test_reload_audit(t, sup):
