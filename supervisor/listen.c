@@ -209,28 +209,36 @@ control_clear(const struct sockaddr_un *sun)
 	return unlink(sun->sun_path) == 0;
 }
 
-/* 0660 and the group; without one, or as no root, the owner's alone. */
+/* Whose the control socket is; -1: without a group, or root, the owner's. */
 static bool
-control_own(const struct conf *conf, const char *path)
+control_group(const struct conf *conf, gid_t *gid)
 {
 	struct group *gr;
 
-	if (chmod(path, 0600) == -1)
-		return false;
+	*gid = (gid_t)-1;
 	if (conf->control_group == NULL || geteuid() != 0)
 		return true;
 	if ((gr = getgrnam(conf->control_group)) == NULL) {
 		log_errorx("control socket: no group %s", conf->control_group);
-		errno = ENOENT;
 		return false;
 	}
-	return chown(path, 0, gr->gr_gid) == 0 && chmod(path, 0660) == 0;
+	*gid = gr->gr_gid;
+	return true;
+}
+
+/* Not where a link leads: a reload comes here long after the bind. */
+static bool
+control_own(const char *path, gid_t gid)
+{
+	return lchown(path, geteuid(), gid) == 0 && fchmodat(AT_FDCWD, path,
+	    gid == (gid_t)-1 ? 0600 : 0660, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static bool
 control_open(const struct conf *conf)
 {
 	struct sockaddr_un	sun = { .sun_family = AF_UNIX };
+	gid_t			gid;
 	mode_t			old;
 	int			fd, rc;
 
@@ -240,8 +248,15 @@ control_open(const struct conf *conf)
 		    conf->control_path);
 		return false;
 	}
-	if (listener_keep(sun.sun_path, LISTENER_API | LISTENER_UNIX))
+	if (!control_group(conf, &gid))
+		return false;
+	if (listener_keep(sun.sun_path, LISTENER_API | LISTENER_UNIX)) {
+		/* Somebody may have removed it, which must not keep the rest
+		 * from being reloaded. */
+		if (!control_own(sun.sun_path, gid))
+			log_warn("control socket %s", sun.sun_path);
 		return true;
+	}
 	if (!control_clear(&sun) || (fd = socket(AF_UNIX, SOCK_STREAM |
 	    SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) == -1) {
 		log_error("control socket %s", sun.sun_path);
@@ -250,7 +265,7 @@ control_open(const struct conf *conf)
 	old = umask(0177);
 	rc = bind(fd, (const struct sockaddr *)&sun, sizeof(sun));
 	umask(old);
-	if (rc == -1 || !control_own(conf, sun.sun_path) ||
+	if (rc == -1 || !control_own(sun.sun_path, gid) ||
 	    listen(fd, BACKLOG) == -1) {
 		log_error("control socket %s", sun.sun_path);
 		close(fd);
