@@ -164,6 +164,8 @@ reloaded(void)
 	if (have_next) {
 		front.conf = next_conf;
 		admin_group_set();
+		if (front.http != NULL)
+			http_head_limit(front.http, front.conf.header_max);
 		skill_commit();
 		tls_commit();
 	}

@@ -348,6 +348,25 @@ def test_reload_address(t, sup):
     t.ok(not answers("127.0.0.1"), "and nobody listens")
 
 
+def test_reload_header(t, sup):
+    """For connections that are open as well, in both directions."""
+    client = sup.connect()
+
+    def status(size):
+        return client.call("GET", "/v1/users/bob/route", headers={
+            "X-Long": "x" * size}).status
+    t.eq(status(8000), 200, "8 KB fit into the default")
+    for limit, small, large in (("60K", 55000, 62000), ("4K", 3000, 8000),
+                                ("16K", 8000, 20000)):
+        sup.configure(f"limit header {limit}")
+        t.eq(sup.admin("reload").returncode, 0, f"limit header {limit}")
+        wait_for("a header under it", lambda: status(small) == 200)
+        t.eq(status(large), 431, "one over it is refused")
+        t.eq(status(small), 200, "and one under it is not")
+    sup.configure("")
+    t.eq(sup.admin("reload").returncode, 0, "without it")
+
+
 def test_reload_audit(t, sup):
     """A trail that cannot be written is a fault like the others."""
     first = os.path.join(sup.dir, "first.jsonl")
