@@ -378,8 +378,11 @@ def test_reload_audit(t, sup):
          "one that cannot be opened is refused", got)
     t.eq(sup.connect().exec("bob", "true", stdin="x" * 100000).status, 200,
          "nothing has changed")
-    with open(first, encoding="utf-8") as f:
-        t.ok('"what":"exec"' in f.read(), "the old one is written on")
+    def trail():
+        with open(first, encoding="utf-8") as f:
+            return '"what":"exec"' in f.read()
+    wait_for("a line of the trail", trail)
+    t.ok(True, "the old one is written on")
     sup.configure("")
     t.eq(sup.admin("reload").returncode, 0, "without it")
 
