@@ -263,6 +263,17 @@ def test_images(t, build, engine):
         engine.docker("rmi", "-f", name, ok=False)
 
 
+def test_odd_files(t, build, engine):
+    """What only a container shows of itself."""
+    with running(t, build, engine) as sup:
+        want = sup.sh("bob", "cat /proc/version /proc/filesystems")
+        got = b"".join(sup.client.file("GET", "bob", f"/proc/{name}").body
+                       for name in ("version", "filesystems"))
+        t.eq(got.decode(), want, "files that say that they have 0 bytes")
+        a = sup.client.file("GET", "bob", "/proc/1/mem")
+        t.eq((a.status, a.body), (200, b""), "and one that shows nothing")
+
+
 def bare():
     """One program, no shell, nothing else"""
     out = io.BytesIO()
