@@ -366,6 +366,13 @@ def test_cp(t, sup):
     run(t, sup, "cp", "-u", "bob", here, ":big")
     there = os.path.join(sup.work, "bob", "big")
     t.eq(stat.S_IMODE(os.stat(there).st_mode), 0o751, "mode goes along")
+    if ROOT:
+        secret = path(sup, "secret", b"s")
+        os.chmod(secret, 0)
+        run(t, sup, "cp", "-u", "bob", secret, ":secret")
+        t.eq(stat.S_IMODE(os.stat(os.path.join(
+            sup.work, "bob", "secret")).st_mode), 0o400,
+            "what nobody may read is not everybody's there")
     place = path(sup, "place")
     os.mkdir(place)
     run(t, sup, "cp", "-u", "bob", ":big", place)
