@@ -38,6 +38,7 @@ struct get {
 	struct op	op;		/* first */
 	int		fd;
 	uint64_t	pos, left;	/* in the file */
+	bool		unsized;	/* to its end, wherever that is */
 	uint64_t	sent, credit;	/* in the stream */
 };
 
@@ -187,6 +188,15 @@ get_open(const struct path *p, struct stat *st, int *fdp)
 	return 0;
 }
 
+/* Files of /proc and /sys say 0 and have content all the same. */
+static bool
+is_unsized(int fd, const struct stat *st)
+{
+	char c;
+
+	return st->st_size == 0 && pread(fd, &c, 1, 0) == 1;
+}
+
 void
 on_file_get(const struct exec_file_get *m)
 {
@@ -211,7 +221,8 @@ on_file_get(const struct exec_file_get *m)
 		return;
 	}
 	g->fd = fd;
-	size = (uint64_t)st.st_size;
+	g->unsized = is_unsized(fd, &st);
+	size = g->unsized ? INT64_MAX : (uint64_t)st.st_size;
 	g->pos = m->offset < size ? m->offset : size;
 	g->left = size - g->pos;
 	if (m->length > 0 && m->length < g->left)
@@ -257,6 +268,10 @@ get_pump(struct op *op)
 	n = pread(g->fd, p, max, (off_t)g->pos);
 	if (n == -1 && errno == EINTR)
 		return true;
+	if (n == 0 && g->unsized) {
+		g->left = 0;
+		return true;
+	}
 	if (n <= 0) {
 		op_refuse(op, XERR_EIO, n == 0 ?
 		    "the file became shorter while it was read" :

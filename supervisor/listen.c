@@ -44,6 +44,8 @@ struct listener {
 	uint32_t		 flags;		/* enum listener_flags */
 	uint32_t		 next_flags;	/* by the newest configuration */
 	char			 name[128];	/* address, or path */
+	sa_family_t		 family;
+	uint16_t		 port;		/* 0: a path */
 	int			 fd;
 	bool			 wanted;	/* by the newest configuration */
 	bool			 fresh;		/* not handed out yet */
@@ -72,14 +74,14 @@ static const struct {
 	{ LISTENER_WS, ", runners only" },
 };
 
-static bool
+static struct listener *
 listener_add(enum role role, uint32_t flags, const char *name, int fd)
 {
 	struct listener *l;
 
 	if ((l = calloc(1, sizeof(*l))) == NULL) {
 		close(fd);
-		return false;
+		return NULL;
 	}
 	l->role = role;
 	l->flags = l->next_flags = flags;
@@ -87,7 +89,7 @@ listener_add(enum role role, uint32_t flags, const char *name, int fd)
 	l->wanted = l->fresh = true;
 	snprintf(l->name, sizeof(l->name), "%s", name);
 	TAILQ_INSERT_TAIL(&listeners, l, entry);
-	return true;
+	return l;
 }
 
 /* One that is open already stays so, whatever it serves from now on. */
@@ -127,11 +129,32 @@ listener_flags(const struct conf_listen *cl)
 	return flags;
 }
 
+/*
+ * A reload may widen an address, 127.0.0.1 to 0.0.0.0, or narrow it: the old
+ * one is open until nothing can fail any more, and must not be in the way.
+ */
+static bool
+port_share(const struct conf_listen *cl)
+{
+	struct listener	*l;
+	int		 on = 1;
+	bool		 ours = false;
+
+	TAILQ_FOREACH(l, &listeners, entry) {
+		if (l->port != cl->port || l->family != cl->ss.ss_family)
+			continue;
+		setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+		ours = true;
+	}
+	return ours;
+}
+
 static bool
 tcp_open(const struct conf_listen *cl, uint32_t flags)
 {
-	char		name[128];
-	int		fd, on = 1;
+	struct listener	*l;
+	char		 name[128];
+	int		 fd, on = 1;
 
 	snprintf(name, sizeof(name), "%s port %u", cl->host, cl->port);
 	if (listener_keep(name, flags))
@@ -141,7 +164,7 @@ tcp_open(const struct conf_listen *cl, uint32_t flags)
 	if (fd == -1)
 		goto fail;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (cl->flags & CONF_LISTEN_SHARED)
+	if (port_share(cl) || cl->flags & CONF_LISTEN_SHARED)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	if (cl->ss.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
@@ -150,7 +173,11 @@ tcp_open(const struct conf_listen *cl, uint32_t flags)
 		goto fail;
 	log_info("listening on %s%s%s", name, flags & LISTENER_TLS ?
 	    ", TLS" : "", serves_text(flags));
-	return listener_add(ROLE_FRONT, flags, name, fd);
+	if ((l = listener_add(ROLE_FRONT, flags, name, fd)) == NULL)
+		return false;
+	l->family = cl->ss.ss_family;
+	l->port = cl->port;
+	return true;
 fail:
 	log_error("listen on %s", name);
 	if (fd != -1)
@@ -182,28 +209,36 @@ control_clear(const struct sockaddr_un *sun)
 	return unlink(sun->sun_path) == 0;
 }
 
-/* 0660 and the group; without one, or as no root, the owner's alone. */
+/* Whose the control socket is; -1: without a group, or root, the owner's. */
 static bool
-control_own(const struct conf *conf, const char *path)
+control_group(const struct conf *conf, gid_t *gid)
 {
 	struct group *gr;
 
-	if (chmod(path, 0600) == -1)
-		return false;
+	*gid = (gid_t)-1;
 	if (conf->control_group == NULL || geteuid() != 0)
 		return true;
 	if ((gr = getgrnam(conf->control_group)) == NULL) {
 		log_errorx("control socket: no group %s", conf->control_group);
-		errno = ENOENT;
 		return false;
 	}
-	return chown(path, 0, gr->gr_gid) == 0 && chmod(path, 0660) == 0;
+	*gid = gr->gr_gid;
+	return true;
+}
+
+/* Not where a link leads: a reload comes here long after the bind. */
+static bool
+control_own(const char *path, gid_t gid)
+{
+	return lchown(path, geteuid(), gid) == 0 && fchmodat(AT_FDCWD, path,
+	    gid == (gid_t)-1 ? 0600 : 0660, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static bool
 control_open(const struct conf *conf)
 {
 	struct sockaddr_un	sun = { .sun_family = AF_UNIX };
+	gid_t			gid;
 	mode_t			old;
 	int			fd, rc;
 
@@ -213,8 +248,15 @@ control_open(const struct conf *conf)
 		    conf->control_path);
 		return false;
 	}
-	if (listener_keep(sun.sun_path, LISTENER_API | LISTENER_UNIX))
+	if (!control_group(conf, &gid))
+		return false;
+	if (listener_keep(sun.sun_path, LISTENER_API | LISTENER_UNIX)) {
+		/* Somebody may have removed it, which must not keep the rest
+		 * from being reloaded. */
+		if (!control_own(sun.sun_path, gid))
+			log_warn("control socket %s", sun.sun_path);
 		return true;
+	}
 	if (!control_clear(&sun) || (fd = socket(AF_UNIX, SOCK_STREAM |
 	    SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) == -1) {
 		log_error("control socket %s", sun.sun_path);
@@ -223,14 +265,14 @@ control_open(const struct conf *conf)
 	old = umask(0177);
 	rc = bind(fd, (const struct sockaddr *)&sun, sizeof(sun));
 	umask(old);
-	if (rc == -1 || !control_own(conf, sun.sun_path) ||
+	if (rc == -1 || !control_own(sun.sun_path, gid) ||
 	    listen(fd, BACKLOG) == -1) {
 		log_error("control socket %s", sun.sun_path);
 		close(fd);
 		return false;
 	}
 	return listener_add(ROLE_CONTROL, LISTENER_API | LISTENER_UNIX,
-	    sun.sun_path, fd);
+	    sun.sun_path, fd) != NULL;
 }
 
 /*

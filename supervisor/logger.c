@@ -98,16 +98,18 @@ logger_line(const char *name, enum log_level l, const char *text)
 	    ts.tv_nsec / 1000000, levels[l].name, name, text);
 }
 
-bool
+int
 logger_audit_open(const char *path)
 {
-	int fd = -1;
+	if (!dirs_make_above(path))
+		return -1;
+	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
+	    O_NOFOLLOW, 0600);
+}
 
-	if (path != NULL && !dirs_make_above(path))
-		return false;
-	if (path != NULL && (fd = open(path, O_WRONLY | O_CREAT | O_APPEND |
-	    O_CLOEXEC | O_NOFOLLOW, 0600)) == -1)
-		return false;
+void
+logger_audit_use(const char *path, int fd)
+{
 	if (audit_fd != -1)
 		close(audit_fd);
 	audit_fd = fd;
@@ -115,14 +117,19 @@ logger_audit_open(const char *path)
 		free(audit_path);
 		audit_path = path == NULL ? NULL : strdup(path);
 	}
-	return true;
 }
 
 void
 logger_reopen(void)
 {
-	if (audit_path != NULL && !logger_audit_open(audit_path))
+	int fd;
+
+	if (audit_path == NULL)
+		return;
+	if ((fd = logger_audit_open(audit_path)) == -1)
 		log_warn("%s", audit_path);
+	else
+		logger_audit_use(audit_path, fd);
 }
 
 /* One write a line, so that lines of a rotation never mix. */

@@ -33,8 +33,10 @@ enum log_level	 logger_level(void);
 void		 logger_set_level(enum log_level);
 /* name: which process says so. */
 void		 logger_line(const char *name, enum log_level, const char *);
-/* NULL: none.  false: it cannot be opened, errno says why. */
-bool		 logger_audit_open(const char *);
+/* -1: it cannot be opened, errno says why. */
+int		 logger_audit_open(const char *);
+/* From now on, or none with NULL and -1.  Takes fd. */
+void		 logger_audit_use(const char *, int fd);
 void		 logger_audit(const char *, size_t);
 /* SIGUSR1: after a rotation. */
 void		 logger_reopen(void);

@@ -298,7 +298,8 @@ signals_init(void)
 static bool
 prepare(const struct conf *conf)
 {
-	char fault[PATH_MAX + 256];
+	char	fault[PATH_MAX + 256];
+	int	audit = -1;
 
 	if (!conf->is_root && conf->require) {
 		log_errorx("sandbox require: not started as root");
@@ -313,10 +314,13 @@ prepare(const struct conf *conf)
 	}
 	if (!listen_open(conf))
 		return false;
-	if (!conf->skill_only && !logger_audit_open(conf->audit)) {
+	if (!conf->skill_only && conf->audit != NULL &&
+	    (audit = logger_audit_open(conf->audit)) == -1) {
 		log_error("audit log %s", conf->audit);
 		return false;
 	}
+	if (audit != -1)
+		logger_audit_use(conf->audit, audit);
 	return executors_init(conf) && boxes_init(conf);
 }
 

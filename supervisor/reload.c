@@ -14,7 +14,10 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/chan.h"
 #include "base/log.h"
@@ -84,6 +87,7 @@ bool
 reload(void)
 {
 	struct conf	*new, *old = conf;
+	int		 audit = -1;
 
 	fault[0] = '\0';
 	if ((new = conf_load(path, &opts)) == NULL)
@@ -93,6 +97,12 @@ reload(void)
 	if (!proc_users(new, fault, sizeof(fault)) ||
 	    !certs_load(new, fault, sizeof(fault)))
 		goto fail;
+	if (!new->skill_only && new->audit != NULL &&
+	    (audit = logger_audit_open(new->audit)) == -1) {
+		snprintf(fault, sizeof(fault), "audit log %s: %s", new->audit,
+		    strerror(errno));
+		goto fail;
+	}
 	if (!executors_init(new) || !boxes_init(new)) {
 		snprintf(fault, sizeof(fault), "workspace: see the log");
 		executors_init(conf);
@@ -105,8 +115,8 @@ reload(void)
 		boxes_init(conf);
 		goto fail;
 	}
-	if (!new->skill_only && !logger_audit_open(new->audit))
-		log_warn("audit log %s", new->audit);
+	if (!new->skill_only)
+		logger_audit_use(new->audit, audit);
 	conf = new;
 	logger_set_level(reload_log_level(conf));
 	proc_log_level(logger_level());
@@ -120,6 +130,8 @@ fail:
 	log_errorx("configuration not reloaded: %s", fault);
 	certs_discard();
 	conf_free(new);
+	if (audit != -1)
+		close(audit);
 	return false;
 }
 

@@ -14,6 +14,9 @@
  * OR IN CONNECTION WITH THE USE OR PERFORMANCE OF THIS SOFTWARE.
  */
 
+#include <grp.h>
+#include <stdio.h>
+
 #include "base/chan.h"
 #include "base/skills.h"
 #include "proto/ctl_msg.h"
@@ -37,10 +40,22 @@ dialect(const struct conf *conf)
 	    LLM_OPENAI;
 }
 
+/* Control cannot look it up.  Nobody's when there is none of that name. */
+static struct slice
+group_number(const char *name, char dst[16])
+{
+	struct group *gr = name == NULL ? NULL : getgrnam(name);
+
+	if (gr == NULL)
+		return text(NULL);
+	(void)snprintf(dst, 16, "%u", (unsigned int)gr->gr_gid);
+	return slice_str(dst);
+}
+
 static void
 slice_front(const struct conf *conf, struct chan *c)
 {
-	char url[512];
+	char url[512], group[16];
 	struct ctl_conf_front f = {
 		.json_max = conf->limit_json,
 		.header_max = conf->limit_header,
@@ -56,7 +71,7 @@ slice_front(const struct conf *conf, struct chan *c)
 		.web_server_runner = conf->web_user,
 		.public_url = text(public_url(conf, url, sizeof(url))),
 		.docker_image = text(conf->docker.image),
-		.admin_group = text(conf->control_group),
+		.admin_group = group_number(conf->control_group, group),
 		.audit = conf->audit != NULL,
 		.user_llm = conf->user_llm,
 		.llm_max = conf->limit_llm,

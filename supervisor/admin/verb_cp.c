@@ -230,6 +230,9 @@ put(const struct args *a, const char *src, const char *dst)
 	}
 	if (c.in_fd != STDIN_FILENO && S_ISREG(st.st_mode)) {
 		mode = st.st_mode & 0777;
+		/* There 0 means everybody's; here it was nobody's. */
+		if (mode == 0)
+			mode = 0400;
 		c.in_size = st.st_size;
 	}
 	ok = buf_add(&path, dst, strlen(dst)) == 0;

@@ -358,6 +358,7 @@ tool_start(struct download *d, struct req *r)
 	argv[n++] = slice_str(d->url);
 	start.argv = (struct slices){ argv, n };
 	d->ncomplaint = 0;
+	d->complaint[0] = '\0';
 	d->job_id = start.job = c.job = e.job = session_job(d->job);
 	session_deadline(d->job, FETCH_S * 1000 + GRACE_MS);
 	(void)session_send(d->job, EXEC_JOB_START, &start);

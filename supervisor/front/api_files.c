@@ -338,6 +338,12 @@ on_put(struct req *r)
 	if (h == NULL || !fileop_mode(r, &put.mode) ||
 	    !req_flag(r, "parents", &put.parents))
 		return;
+	/* A transfer that is resumed, say by curl -C: its rest would become
+	 * the whole file. */
+	if (http_req_header(h, "Content-Range") != NULL) {
+		req_error(r, XERR_EINVAL, "a file is written as a whole");
+		return;
+	}
 	if (http_req_length(h) > 0 &&
 	    (uint64_t)http_req_length(h) > front.conf.file_max) {
 		req_error(r, XERR_E2BIG, "the file is over the limit");

@@ -59,7 +59,7 @@ struct front_conf {
 	char		 llm_model[257];
 	char		 public_url[1025];
 	char		 docker_image[257];
-	char		 admin_group[65];
+	char		 admin_group[65];	/* its number */
 };
 
 /* The last push of `worker` for each role, but for linked. */
@@ -288,7 +288,8 @@ void	 auth_on_flush(struct chan *, const struct msg *);
 bool	 auth_warm_up(void);
 /* peer.c: may the peer of this unix socket administrate? */
 bool	 admin_peer(int fd);
-void	 admin_group_resolve(void);
+/* By front.conf. */
+void	 admin_group_set(void);
 
 /* api.c */
 /* Of sessions and questions: never 0, never again in this process. */

@@ -339,6 +339,7 @@ head_parse(struct http_req *c, const unsigned char *p, size_t len,
 		return head_fault(f, 505, "HTTP version");
 	if (e != HPE_OK || used != len || pa.url == NULL)
 		return head_fault(f, 400, pa.why != NULL ? pa.why :
+		    e == HPE_OK ? "no request line" :
 		    http_errno_description(e));
 	if (hp.http_major != 1)
 		return head_fault(f, 505, "HTTP version");

@@ -121,6 +121,8 @@ struct http_conf {
 struct http_server	*http_server_new(struct event_base *,
 			    const struct http_server_ops *, void *server_arg,
 			    const struct http_conf *);
+/* Another max_head, for connections that are open, too. */
+void	 http_head_limit(struct http_server *, size_t);
 /* Ends every request (HTTP_SHUTDOWN).  Upgraded connections live on. */
 void	 http_server_free(struct http_server *);
 /*

@@ -68,6 +68,13 @@ conn_high(const struct http_req *c)
 	return c->srv->conf.max_head + 4096;
 }
 
+void
+http_conn_limit(struct http_req *c)
+{
+	if (c->raw && c->bev != NULL)	/* base/bevio.h */
+		bufferevent_setwatermark(c->bev, EV_READ, 0, conn_high(c));
+}
+
 static void
 conn_state(struct http_req *c, enum http_state state)
 {
@@ -102,10 +109,9 @@ http_conn_new(struct http_server *s, int fd, void *listener, void *tls,
 	s->stats.conns++;
 	bufferevent_setcb(c->bev, conn_read, conn_write, conn_event, c);
 	bufferevent_setwatermark(c->bev, EV_WRITE, s->conf.low, 0);
-	if (c->raw) {			/* base/bevio.h */
-		bufferevent_setwatermark(c->bev, EV_READ, 0, conn_high(c));
+	http_conn_limit(c);
+	if (c->raw)			/* base/bevio.h */
 		bufferevent_disable(c->bev, EV_WRITE);
-	}
 	bufferevent_enable(c->bev, EV_READ);
 	return 0;
 }

@@ -218,6 +218,8 @@ void	 http_schedule(struct http_req *);
 void	 http_work(struct http_server *);
 void	 http_conn_end(struct http_req *, enum http_end);
 void	 http_conn_free(struct http_req *);
+/* Another conf.max_head. */
+void	 http_conn_limit(struct http_req *);
 void	 http_tick(struct http_req *, uint64_t now);
 size_t	 http_in_length(const struct http_req *);
 

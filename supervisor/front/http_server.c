@@ -86,6 +86,17 @@ server_defaults(struct http_conf *c)
 		c->max_head = 65536;	/* the parser's own limit is 80 KiB */
 }
 
+void
+http_head_limit(struct http_server *s, size_t max)
+{
+	struct http_req *c;
+
+	s->conf.max_head = max;
+	server_defaults(&s->conf);
+	TAILQ_FOREACH(c, &s->conns, all)
+		http_conn_limit(c);
+}
+
 struct http_server *
 http_server_new(struct event_base *base, const struct http_server_ops *ops,
     void *arg, const struct http_conf *conf)

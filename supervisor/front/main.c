@@ -163,6 +163,9 @@ reloaded(void)
 {
 	if (have_next) {
 		front.conf = next_conf;
+		admin_group_set();
+		if (front.http != NULL)
+			http_head_limit(front.http, front.conf.header_max);
 		skill_commit();
 		tls_commit();
 	}
@@ -236,7 +239,6 @@ prepare(enum role role, struct priv_opts *opts)
 	front.base = child_base();
 	front.control = role == ROLE_CONTROL;
 	front.started = (uint64_t)time(NULL);
-	admin_group_resolve();
 	tzset();
 	if (!front.control && !tls_warm_up())
 		return false;

@@ -23,11 +23,9 @@
 #include <sys/types.h>
 
 #include <errno.h>
-#include <grp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "supervisor/front/front.h"
 
 #define GROUPS_MAX	4096	/* more than anybody has */
@@ -38,30 +36,17 @@ static bool	 has_admin_gid;
 
 static bool	 in_group(int, gid_t);
 
-/*
- * The group's name becomes a number while /etc/group can be read; after a
- * reload that changes it, it stays as it was.
- */
+/* A number: there is no /etc/group here, and a reload may name another. */
 void
-admin_group_resolve(void)
+admin_group_set(void)
 {
-	const char	*name = front.conf.admin_group;
-	struct group	*g;
+	const char	*text = front.conf.admin_group;
 	char		*end;
-	long		 n;
+	unsigned long	 n = strtoul(text, &end, 10);
 
 	own_uid = getuid();
-	if (name[0] == '\0')
-		return;
-	n = strtol(name, &end, 10);
-	if (*end == '\0' && n >= 0) {
-		admin_gid = (gid_t)n;
-		has_admin_gid = true;
-	} else if ((g = getgrnam(name)) != NULL) {
-		admin_gid = g->gr_gid;
-		has_admin_gid = true;
-	} else
-		log_warnx("no group %s: only root administrates", name);
+	has_admin_gid = text[0] != '\0' && *end == '\0';
+	admin_gid = (gid_t)n;
 }
 
 static bool

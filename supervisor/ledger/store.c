@@ -26,6 +26,7 @@
 
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,6 +52,7 @@
  * token can make us write.  Full means EBUSY until something is deleted.
  */
 #define MAP_SIZE	(256UL * 1024 * 1024)
+#define DISK_LEFT	(1024UL * 1024)	/* more than a commit writes */
 
 static const char *const	 db_names[DB_MAX] = {
 	[DB_META] = "meta", [DB_TOKENS] = "tokens", [DB_RUNNERS] = "runners",
@@ -242,6 +244,16 @@ store_abort(struct store_tx *tx)
 	tx->txn = NULL;
 }
 
+/* To LMDB a write that ends early is an error of the disk. */
+static bool
+disk_full(void)
+{
+	struct statvfs v;
+
+	return statvfs(".", &v) == 0 && (uint64_t)v.f_bavail * v.f_frsize <
+	    DISK_LEFT;
+}
+
 enum xerr
 store_end(struct store_tx *tx, const char **text)
 {
@@ -251,6 +263,8 @@ store_end(struct store_tx *tx, const char **text)
 		tx->txn = NULL;		/* also when it failed */
 	}
 	store_abort(tx);
+	if (tx->rc == EIO && disk_full())
+		tx->rc = ENOSPC;
 	switch (tx->rc) {
 	case 0:
 		return XERR_NONE;

@@ -366,6 +366,13 @@ def test_cp(t, sup):
     run(t, sup, "cp", "-u", "bob", here, ":big")
     there = os.path.join(sup.work, "bob", "big")
     t.eq(stat.S_IMODE(os.stat(there).st_mode), 0o751, "mode goes along")
+    if ROOT:
+        secret = path(sup, "secret", b"s")
+        os.chmod(secret, 0)
+        run(t, sup, "cp", "-u", "bob", secret, ":secret")
+        t.eq(stat.S_IMODE(os.stat(os.path.join(
+            sup.work, "bob", "secret")).st_mode), 0o400,
+            "what nobody may read is not everybody's there")
     place = path(sup, "place")
     os.mkdir(place)
     run(t, sup, "cp", "-u", "bob", ":big", place)
@@ -597,6 +604,23 @@ def test_group(t, sup):
         t.eq((p.returncode, p.stdout, p.stderr),
              (1, b"", b"xbot-admin: EPERM: not an administrator\n"),
              "the socket's mode is not the only fence")
+        with open(grouped.conf, encoding="utf-8") as f:
+            text = f.read()
+
+        def group(name):
+            with open(grouped.conf, "w", encoding="utf-8") as f:
+                f.write(text.replace('"games"', f'"{name}"'))
+            return grouped.admin("reload").returncode
+        t.eq(group("no-such-group"), 1, "no reload to a group there is not")
+        daemon = grp.getgrnam("daemon").gr_gid
+        t.eq(group("daemon"), 0, "a reload with another group")
+        st = os.stat(grouped.socket)
+        t.eq((st.st_gid, stat.S_IMODE(st.st_mode)), (daemon, 0o660),
+             "has the socket follow")
+        for gid, code in ((daemon, 0), (games.gr_gid, 1)):
+            p = grouped.admin("status", user=nobody.pw_uid, group=gid,
+                              extra_groups=[])
+            t.eq(p.returncode, code, f"nobody, group {gid} now")
         grouped.stop()
         t.eq(grouped.problems, [], "it stops")
 

@@ -240,6 +240,14 @@ def test_ranges(t, p):
              f"{header}: whole, or refused", a)
 
 
+def test_resumed_put(t, p):
+    p.file("PUT", "part", b"0123456789")
+    a = p.aside.file("PUT", "part", b"6789",
+                     headers={"Content-Range": "bytes 6-9/10"})
+    bad(t, a, "EINVAL", "a part of a file")
+    t.eq(p.file("GET", "part").body, b"0123456789", "leaves the whole")
+
+
 def test_atomic(t, p):
     """A PUT that breaks off leaves the old file and no litter."""
     p.file("PUT", "atom/f", b"old", parents="1")

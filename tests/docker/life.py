@@ -263,6 +263,25 @@ def test_images(t, build, engine):
         engine.docker("rmi", "-f", name, ok=False)
 
 
+def test_odd_files(t, build, engine):
+    """What only a container shows of itself, and tools that are none."""
+    with running(t, build, engine) as sup:
+        want = sup.sh("bob", "cat /proc/version /proc/filesystems")
+        got = b"".join(sup.client.file("GET", "bob", f"/proc/{name}").body
+                       for name in ("version", "filesystems"))
+        t.eq(got.decode(), want, "files that say that they have 0 bytes")
+        a = sup.client.file("GET", "bob", "/proc/1/mem")
+        t.eq((a.status, a.body), (200, b""), "and one that shows nothing")
+        sup.sh("bob", "rm -f /bin/curl; cat >/bin/wget; chmod +x /bin/wget",
+               stdin="#!/bin/sh\ncase $* in *max-redirect*) "
+               "echo 'unrecognized option' >&2;; esac\nexit 1\n")
+        a = sup.client.call("POST", "/v1/users/bob/download", {
+            "url": "http://127.0.0.1:1/", "output_path": "x"})
+        t.eq((a.code, a.json["error"]["message"]),
+             ("EIO", "the download failed"),
+             "a download that says nothing: nor do those before it")
+
+
 def bare():
     """One program, no shell, nothing else"""
     out = io.BytesIO()

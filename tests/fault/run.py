@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,7 +23,8 @@ sys.path[:0] = [os.path.join(HERE, "../lib"), os.path.join(HERE,
 
 from execs import bad, good
 from xbot import (ROLES, ROOT, Client, Supervisor, Tap, alive, children,
-                  marked, ours_below, sanitized, tests_of, verdict, wait_for)
+                  free_port, marked, ours_below, sanitized, tests_of, verdict,
+                  wait_for)
 
 HONEST = {"EOFFLINE", "EIO", "ETIMEDOUT"}
 
@@ -316,6 +318,73 @@ def test_reload_workers(t, sup):
     t.eq(sup.admin("reload").returncode, 0, "runners again")
     wait_for("readiness with them", lambda: workers() == (200, True))
     t.ok("remote" in sup.roles(), "it is up")
+
+
+def test_reload_address(t, sup):
+    """The same port on more addresses, or fewer, while the old one is open."""
+    port = free_port()
+
+    def reload(host, name):
+        sup.configure(f"listen on {host} port {port}" if host else "")
+        got = sup.admin("reload")
+        t.eq((got.returncode, got.stderr), (0, b""), name)
+
+    def answers(address):
+        try:
+            with socket.create_connection((address, port), 5) as s:
+                s.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                return s.recv(4096).startswith(b"HTTP/1.1 200")
+        except OSError:
+            return False
+
+    for host, name, other in (("127.0.0.1", "loopback", False),
+                              ("0.0.0.0", "every address instead", True),
+                              ("127.0.0.1", "loopback again", False)):
+        reload(host, name)
+        wait_for(name, lambda: answers("127.0.0.2") == other and
+                 answers("127.0.0.1"))
+        t.ok(True, f"{name}: it is served, and nothing else")
+    reload("", "neither")
+    t.ok(not answers("127.0.0.1"), "and nobody listens")
+
+
+def test_reload_header(t, sup):
+    """For connections that are open as well, in both directions."""
+    client = sup.connect()
+
+    def status(size):
+        return client.call("GET", "/v1/users/bob/route", headers={
+            "X-Long": "x" * size}).status
+    t.eq(status(8000), 200, "8 KB fit into the default")
+    for limit, small, large in (("60K", 55000, 62000), ("4K", 3000, 8000),
+                                ("16K", 8000, 20000)):
+        sup.configure(f"limit header {limit}")
+        t.eq(sup.admin("reload").returncode, 0, f"limit header {limit}")
+        wait_for("a header under it", lambda: status(small) == 200)
+        t.eq(status(large), 431, "one over it is refused")
+        t.eq(status(small), 200, "and one under it is not")
+    sup.configure("")
+    t.eq(sup.admin("reload").returncode, 0, "without it")
+
+
+def test_reload_audit(t, sup):
+    """A trail that cannot be written is a fault like the others."""
+    first = os.path.join(sup.dir, "first.jsonl")
+    sup.configure(f'audit log "{first}"')
+    t.eq(sup.admin("reload").returncode, 0, "an audit log")
+    sup.configure(f'limit json 64K\naudit log "{sup.conf}/trail"')
+    got = sup.admin("reload")
+    t.ok(got.returncode == 1 and b"audit log" in got.stderr,
+         "one that cannot be opened is refused", got)
+    t.eq(sup.connect().exec("bob", "true", stdin="x" * 100000).status, 200,
+         "nothing has changed")
+    def trail():
+        with open(first, encoding="utf-8") as f:
+            return '"what":"exec"' in f.read()
+    wait_for("a line of the trail", trail)
+    t.ok(True, "the old one is written on")
+    sup.configure("")
+    t.eq(sup.admin("reload").returncode, 0, "without it")
 
 
 def test_stop_in_flight(t, sup):

@@ -541,12 +541,16 @@ def test_bad_databases(path):
     assert set(led.runners()) == {'one'}
 
 
+def mount_small(path, size):
+    if os.getuid() != 0 or subprocess.run(
+            ['mount', '-t', 'tmpfs', '-o', f'size={size},mode=700', 'none',
+             path], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        raise Skip('needs to mount a small file system')
+
+
 def test_full_disk(path):
     """Refused with a reason; what was there stays, and is served."""
-    if os.getuid() != 0 or subprocess.run(
-            ['mount', '-t', 'tmpfs', '-o', 'size=400k,mode=700', 'none', path],
-            stderr=subprocess.DEVNULL, check=False).returncode != 0:
-        raise Skip('needs to mount a small file system')
+    mount_small(path, '400k')
     try:
         os.chown(path, *owner_for('ledger'))
         led = Ledger(path)
@@ -563,6 +567,29 @@ def test_full_disk(path):
         led.stop()
         led = Ledger(path)
         assert led.up and set(led.runners()) == set(created)
+        led.stop()
+    finally:
+        subprocess.run(['umount', '-l', path], check=False)
+
+
+def test_full_disk_midway(path):
+    """A write that ends in the middle is no other error."""
+    mount_small(path, '300k')
+    try:
+        os.chown(path, *owner_for('ledger'))
+        led = Ledger(path)
+        created, refused = set(), []
+        for i in range(1000):
+            code = led.create(f'u{i % 50}', f'r{i}', workspace=b'w' * 500)
+            if code == NONE:
+                created.add(f'r{i}')
+            else:
+                refused.append(code)
+            if len(refused) == 8:
+                break
+        assert refused == [EBUSY] * 8, refused
+        kept = {n for u in range(50) for n in led.runners(user=f'u{u}')}
+        assert kept == created, kept ^ created
         led.stop()
     finally:
         subprocess.run(['umount', '-l', path], check=False)
