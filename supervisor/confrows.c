@@ -87,9 +87,9 @@ const struct conf_row conf_rows[CONF_K_MAX] = {
 /* a body is held in memory while it is parsed, once a connection */
 [CONF_K_LIMIT_JSON] =	N("limit json", CONF_T_SIZE, limit_json,
 			    KB(1), MB(64), "1M"),
-/* libhttp-parser reads no more than 80K */
+/* more than 64K count as that: libhttp-parser reads no more than 80K */
 [CONF_K_LIMIT_HEADER] =	N("limit header", CONF_T_SIZE, limit_header,
-			    KB(1), KB(64), "16K"),
+			    KB(1), MB(1), "16K"),
 [CONF_K_LIMIT_OUTPUT] =	N("limit output", CONF_T_SIZE, limit_output,
 			    KB(1), GB(1), "16M"),
 [CONF_K_LIMIT_FILE] =	N("limit file", CONF_T_SIZE, limit_file,
