@@ -21,6 +21,7 @@
  */
 
 #include <sys/random.h>
+#include <sys/statfs.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +34,7 @@
 #define PUT_WINDOW	(2 * 1024 * 1024)	/* in flight towards us */
 #define PUT_STEP	(256 * 1024)	/* credit is renewed in such steps */
 #define LINKS_MAX	40
+#define SYSFS		0x62656572u	/* statfs(2) */
 
 struct get {
 	struct op	op;		/* first */
@@ -188,13 +190,16 @@ get_open(const struct path *p, struct stat *st, int *fdp)
 	return 0;
 }
 
-/* Files of /proc and /sys say 0 and have content all the same. */
+/* Files of /proc say that they have nothing, and those of /sys a page, whatever
+ * there is to read. */
 static bool
 is_unsized(int fd, const struct stat *st)
 {
-	char c;
+	struct statfs	 fs;
+	char		 c;
 
-	return st->st_size == 0 && pread(fd, &c, 1, 0) == 1;
+	return (st->st_size == 0 && pread(fd, &c, 1, 0) == 1) ||
+	    (fstatfs(fd, &fs) == 0 && (unsigned long)fs.f_type == SYSFS);
 }
 
 void
@@ -222,6 +227,8 @@ on_file_get(const struct exec_file_get *m)
 	}
 	g->fd = fd;
 	g->unsized = is_unsized(fd, &st);
+	if (g->unsized)
+		st.st_size = 0;
 	size = g->unsized ? INT64_MAX : (uint64_t)st.st_size;
 	g->pos = m->offset < size ? m->offset : size;
 	g->left = size - g->pos;

@@ -270,6 +270,9 @@ def test_odd_files(t, build, engine):
         got = b"".join(sup.client.file("GET", "bob", f"/proc/{name}").body
                        for name in ("version", "filesystems"))
         t.eq(got.decode(), want, "files that say that they have 0 bytes")
+        name = "/sys/kernel/mm/transparent_hugepage/enabled"
+        t.eq(sup.client.file("GET", "bob", name).body.decode(),
+             sup.sh("bob", "cat " + name), "one that says it has a page")
         a = sup.client.file("GET", "bob", "/proc/1/mem")
         t.eq((a.status, a.body), (200, b""), "and one that shows nothing")
         sup.sh("bob", "rm -f /bin/curl; cat >/bin/wget; chmod +x /bin/wget",
